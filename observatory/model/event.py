@@ -1,0 +1,72 @@
+"""Events: the immutable facts that the bus's scripts append in the same atom as each change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EventKind(StrEnum):
+    """Every kind of fact there is; each name is a past participle or a state that was entered."""
+
+    PUBLISHED = "published"
+    """A task arrived in a lane through the bus client."""
+    SCHEDULED = "scheduled"
+    """A task arrived to become due later."""
+    OBSERVED = "observed"
+    """A task that a foreign agent added by plain XADD was taken for the first time."""
+    PROMOTED = "promoted"
+    """A delayed task became due and entered its lane."""
+    TAKEN = "taken"
+    """A worker began with a task; `ms` is how long it waited."""
+    REDELIVERED = "redelivered"
+    """Work of a dead or silent consumer passed to another."""
+    COMPLETED = "completed"
+    """A handler finished; `ms` is how long it ran."""
+    RETRIED = "retried"
+    """An attempt failed and the task waits for the next; `ms` is how long it ran."""
+    DEAD_LETTERED = "dead_lettered"
+    """A task will not run again by itself; `reason` says why."""
+    CANCELLED = "cancelled"
+    """A task was taken back by whoever was entitled to."""
+    REQUEUED = "requeued"
+    """A dead letter went back to a lane with fresh attempts."""
+    LOST_PAYLOAD = "lost_payload"
+    """A pending entry whose body somebody deleted or trimmed away."""
+    AGENT_UP = "agent_up"
+    """An agent beat for the first time, or again after it was gone."""
+    AGENT_DOWN = "agent_down"
+    """An agent said that it stops."""
+    AGENT_LOST = "agent_lost"
+    """An agent was silent for too long; found by a sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact of the log.
+
+    Attributes:
+        id: Entry id in the day's stream; the order of facts.
+        kind: What happened; text of a later version's kinds is kept as it is.
+        ts_ms: Server time in ms since the epoch; the id's ms can run ahead after a clock jump.
+        task: Task id, or empty.
+        type: Task type, or empty.
+        lane: Stream key, or empty.
+        agent: Consumer or agent that did it, or empty.
+        attempt: Attempt, from 1; 0 where it has no meaning.
+        reason: Reason of a dead letter, or empty.
+        ms: Duration that belongs to the kind, in milliseconds; None where there is none.
+        detail: One line of anything else, such as the error; foreign text.
+    """
+
+    id: str
+    kind: str
+    ts_ms: int
+    task: str = ""
+    type: str = ""
+    lane: str = ""
+    agent: str = ""
+    attempt: int = 0
+    reason: str = ""
+    ms: int | None = None
+    detail: str = ""

@@ -1,0 +1,5 @@
+"""The full-screen app, and the only room that imports Textual.
+
+It knows a `Source` of snapshots and an `Actions` to plan changes with, nothing else. Data flows one way, from
+snapshot to screen to widget; intents flow the other, from key to command to plan. Widgets never do I/O.
+"""
