@@ -3,3 +3,27 @@
 Defaults, then the file, then `OBSERVATORY_*` variables, then flags; every value knows where it came from. A leaf:
 it imports only `model`, and knows colours but not Textual.
 """
+
+from observatory.settings.load import SettingRow, describe, load, save_choice
+from observatory.settings.mask import mask
+from observatory.settings.paths import config_file, data_dir, state_dir, themes_dir
+from observatory.settings.schema import SETTINGS, Setting, Settings
+from observatory.settings.themes import ThemeSet, ThemeSpec, themes
+
+__all__ = [
+    "SETTINGS",
+    "Setting",
+    "SettingRow",
+    "Settings",
+    "ThemeSet",
+    "ThemeSpec",
+    "config_file",
+    "data_dir",
+    "describe",
+    "load",
+    "mask",
+    "save_choice",
+    "state_dir",
+    "themes",
+    "themes_dir",
+]
