@@ -3,3 +3,24 @@
 Every change of state is one Lua script from `lua/` that also appends its event and counts it, so a task, its
 record and its event move as one atom in one round trip. Start at `Bus` in `client`; key names live in `keys`.
 """
+
+from observatory.bus.client import Bus, CancelOutcome, Published, PublishOutcome
+from observatory.bus.delivery import DoNotRetry, TaskContext
+from observatory.bus.letters import Requeued, RequeueOutcome
+from observatory.bus.observe import Cursor, Observation
+from observatory.bus.worker import Worker, WorkerStats
+
+__all__ = [
+    "Bus",
+    "CancelOutcome",
+    "Cursor",
+    "DoNotRetry",
+    "Observation",
+    "PublishOutcome",
+    "Published",
+    "RequeueOutcome",
+    "Requeued",
+    "TaskContext",
+    "Worker",
+    "WorkerStats",
+]

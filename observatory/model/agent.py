@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 DEFAULT_INTERVAL_S = 5.0
 """Seconds between beats that is expected of an agent which does not say."""
@@ -16,6 +21,21 @@ STALE_AFTER = 5.0
 
 DEAD_AFTER = 12.0
 """Intervals of silence after which its work should be taken over (60 s at the default interval)."""
+
+
+_ALIASES: Mapping[str, tuple[str, ...]] = {
+    "agent": ("agent", "from", "name", "sender", "id"),
+    "consumer": ("consumer",),
+    "status": ("status", "state"),
+    "task": ("task", "current_task", "task_id"),
+    "task_since": ("task_since", "started_at"),
+    "load": ("load",),
+    "interval": ("interval", "interval_s", "every"),
+    "capabilities": ("capabilities", "queues"),
+    "version": ("version",),
+    "done": ("done", "completed"),
+    "failed": ("failed", "errors"),
+}
 
 
 class AgentState(StrEnum):
@@ -80,3 +100,75 @@ def agent_state(beat: Heartbeat, now_ms: int) -> AgentState:
 def agent_of(consumer: str) -> str:
     """Return the agent that a consumer `<agent>@<host>:<pid>:<boot>` belongs to; other names stand for themselves."""
     return consumer.partition("@")[0] or consumer
+
+
+def write_heartbeat(beat: Heartbeat) -> list[str]:
+    """Return *beat* as the flat names and values of a heartbeat entry; what is unknown is left empty."""
+    values = {
+        "agent": beat.agent,
+        "consumer": beat.consumer,
+        "status": beat.status,
+        "task": beat.task,
+        "task_since": beat.task_since_ms,
+        "load": beat.load,
+        "interval": beat.interval_s,
+        "capabilities": ",".join(beat.capabilities),
+        "version": beat.version,
+        "done": beat.done,
+        "failed": beat.failed,
+    }
+    return [part for name, value in values.items() for part in (name, "" if value is None else str(value))]
+
+
+def read_heartbeat(seen_ms: int, fields: Iterable[tuple[bytes, bytes]]) -> Heartbeat | None:
+    """Read a heartbeat entry, whoever wrote it.
+
+    Args:
+        seen_ms: When the bus received it, ms of server time.
+        fields: Names and values as bytes, in any order, names in any case.
+
+    Returns:
+        The beat; None if it does not say whose it is.
+    """
+    said = {name.decode("utf-8", "replace").lower(): value.decode("utf-8", "replace") for name, value in fields}
+    got = {name: next((said[a] for a in aliases if said.get(a)), "") for name, aliases in _ALIASES.items()}
+    if not got["agent"]:
+        return None
+    since = _number(got["task_since"])
+    return Heartbeat(
+        agent=got["agent"],
+        seen_ms=seen_ms,
+        consumer=got["consumer"],
+        status=got["status"],
+        task=got["task"],
+        task_since_ms=None if since is None else int(since),
+        load=_number(got["load"]),
+        interval_s=min(max(_number(got["interval"]) or DEFAULT_INTERVAL_S, 0.1), 86_400.0),
+        capabilities=_words(got["capabilities"]),
+        version=got["version"],
+        done=_count(got["done"]),
+        failed=_count(got["failed"]),
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if abs(number) < 1e18 else None
+
+
+def _count(text: str) -> int | None:
+    number = _number(text)
+    return None if number is None else int(number)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Read a JSON list or words between commas."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text.split(",")
+    words = value if isinstance(value, list) else [value]
+    return tuple(word for word in (str(item).strip() for item in words) if word)

@@ -49,5 +49,9 @@ class BusUnreachableError(BusError):
     exit_code = 3
 
 
+class BusBusyError(BusError):
+    """A lane is at its bound: nothing was added, and nothing was dropped to make room."""
+
+
 class EngineError(ObservatoryError):
     """The embedded engine cannot be started or stopped: port or directory in use, binary missing."""

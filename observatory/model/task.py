@@ -16,6 +16,9 @@ SHARED = "shared"
 DEFAULT_TTL_S = 3600
 """Time to live of a task that names none, in seconds from its arrival."""
 
+MAX_TTL_S = 10 * 365 * 86_400
+"""Longest time to live that is believed, in seconds."""
+
 MAX_ATTEMPTS = 3
 """Attempts a task gets before it becomes a dead letter: the first, then one at +5 s and one at +15 s."""
 

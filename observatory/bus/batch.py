@@ -1,0 +1,57 @@
+"""Natural pipelining: calls that are made while one is under way travel together in the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Batcher(Generic[Item, Answer]):
+    """Collects items that coroutines submit and sends them in batches, one batch at a time.
+
+    An idle batcher sends at once, so a lone item waits for nobody; a busy one lets items gather.
+
+    Args:
+        send: Sends a batch and returns one answer an item, in order; what it raises reaches every submitter.
+        most: Items in a batch at most.
+    """
+
+    def __init__(self, send: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, most: int = 128) -> None:
+        self._send = send
+        self._most = most
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def submit(self, item: Item) -> Answer:
+        """Send *item* with whatever else is waiting, and return its answer."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain(), name="observatory-batch")
+        return await future
+
+    async def flush(self) -> None:
+        """Wait until everything that was submitted has been answered."""
+        while self._task is not None and not self._task.done():
+            await asyncio.wait({self._task})
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            try:
+                answers = await self._send([item for item, _ in batch])
+            except Exception as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                for (_, future), answer in zip(batch, answers, strict=True):
+                    if not future.done():
+                        future.set_result(answer)

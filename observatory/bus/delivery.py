@@ -1,0 +1,108 @@
+"""Deliveries: work that a consumer holds, with the token that fences its settlement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from observatory.bus.client import Bus
+    from observatory.model.dead_letter import Reason
+    from observatory.model.task import Task
+
+
+class DoNotRetry(Exception):  # noqa: N818 - it reads as the order that it is
+    """Raise it in a handler: another attempt would fail as well, so the task becomes a dead letter at once."""
+
+
+class Outcome(StrEnum):
+    """How a delivery is settled."""
+
+    DONE = "done"
+    RETRY = "retry"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One entry that one consumer holds.
+
+    Attributes:
+        stream: Stream key.
+        task: What was read.
+        deliveries: Delivery count; with the consumer's name it is the fencing token.
+        problem: Why the entry cannot be a task; empty if it is one.
+        running: The handler's task, once it runs.
+        cancelled: Somebody asked to cancel it.
+    """
+
+    stream: str
+    task: Task
+    deliveries: int
+    problem: str = ""
+    running: asyncio.Task[None] | None = field(default=None, compare=False)
+    cancelled: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Stream and entry: the identity of what is held."""
+        return self.stream, self.task.entry_id
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A delivery and how it ends.
+
+    Attributes:
+        stream: Stream key.
+        entry_id: Entry there.
+        deliveries: Delivery count of the token.
+        outcome: How it ends.
+        task_id: Task id.
+        type: Task type.
+        attempt: Attempt that ended, from 1.
+        delay_s: Seconds until the next attempt, for a retry.
+        reason: Why it is dead, for a dead letter.
+        message: Last error, one line.
+    """
+
+    stream: str
+    entry_id: str
+    deliveries: int
+    outcome: Outcome
+    task_id: str
+    type: str
+    attempt: int
+    delay_s: float = 0.0
+    reason: Reason | str = ""
+    message: str = ""
+
+    def arguments(self) -> tuple[str | int, ...]:
+        """Return it in the order that `settle.lua` reads."""
+        head = (self.stream, self.entry_id, self.deliveries, self.outcome, self.task_id, self.type, self.attempt)
+        return (*head, round(self.delay_s * 1000), self.reason, self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """What a handler may know of its delivery besides the task.
+
+    Attributes:
+        bus: The bus it came by, to publish or to send with.
+        consumer: The consumer that runs it.
+        deliveries: How often it was delivered, this time included.
+    """
+
+    bus: Bus
+    consumer: str
+    deliveries: int
+    _delivery: Delivery
+
+    @property
+    def cancelled(self) -> bool:
+        """Somebody asked to cancel this task; its handler's coroutine is being cancelled as well."""
+        return self._delivery.cancelled

@@ -1,0 +1,200 @@
+"""How work reaches a worker: by `take`, by a blocked read when all lanes are empty, and by recovery."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import NoPermissionError, ResponseError
+
+from observatory.bus.delivery import Delivery
+from observatory.bus.link import TRANSIENT, encoded
+from observatory.model.errors import BusError
+from observatory.model.task import SHARED, EntryId, Task
+from observatory.model.wire import Malformed, foreign_id, pairs, read_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    from observatory.bus.client import Bus
+    from observatory.model.task import Lane
+
+BLOCK_MS: Final = 1000
+"""Longest blocked read: delayed work that somebody else scheduled meanwhile is found within it."""
+
+ORPHAN_AFTER_MS: Final = 5000
+"""A pending entry of our own that we do not hold is an orphan only after its reply had time to arrive."""
+
+_PAGE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one `take` brought.
+
+    Attributes:
+        entries: Deliveries, most urgent first; False beside those that the script left for `adopt` to start.
+        next_due_ms: Milliseconds until a delayed task is due; -1 if none waits.
+    """
+
+    entries: tuple[tuple[Delivery, bool], ...]
+    next_due_ms: int
+
+
+@dataclass
+class Intake:
+    """The lanes of one worker, most urgent first.
+
+    Attributes:
+        bus: The bus.
+        lanes: Lanes to serve, in order.
+        group: Consumer group.
+        consumer: Consumer name.
+        lease_s: Seconds after which a silent consumer's work may be taken over.
+        max_deliveries: Deliveries after which an entry is poison.
+    """
+
+    bus: Bus
+    lanes: Sequence[Lane]
+    group: str
+    consumer: str
+    lease_s: float
+    max_deliveries: int
+    _broken: frozenset[str] = frozenset()
+    _reader_id: int | None = None
+    _blocked: bool = False
+    _cursors: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._lane_of = {self.bus.keys.lane(lane): lane for lane in self.lanes}
+        self._streams = tuple(self._lane_of)
+        self._rank = {stream: rank for rank, stream in enumerate(self._streams)}
+        self._reader = self.bus.connection.client(timeout_s=BLOCK_MS / 1000 + 3)
+
+    def rank(self, stream: str) -> int:
+        """Return the place of *stream* in the order of urgency."""
+        return self._rank[stream]
+
+    async def take(self, want: int) -> Batch:
+        """Take up to *want* entries in strict priority."""
+        reply = await self.bus.connection.call("take", (self.group, self.consumer, want), self._streams)
+        rows, due, remade, broken = reply
+        self._broken = frozenset(stream.decode() for stream, _ in broken)
+        if remade:
+            named = {lane.queue for lane in self.lanes if lane.queue != SHARED}
+            await self.bus.connection.command("SADD", self.bus.keys.queues, *named)
+        entries = tuple(
+            (self._delivery(self._streams[index], ident, flat, 1), bool(started))
+            for index, ident, flat, started in rows
+        )
+        return Batch(entries, due)
+
+    async def wait(self, next_due_ms: int) -> list[Delivery]:
+        """Block until an entry arrives in any lane, a delayed task is due, or a second has passed.
+
+        The read is never cancelled: what the engine delivers to a cancelled read is lost from sight.
+        """
+        block = BLOCK_MS if next_due_ms < 0 else min(BLOCK_MS, next_due_ms)
+        streams = [stream for stream in self._streams if stream not in self._broken]
+        if block <= 0 or not streams:
+            await asyncio.sleep(0.5 if not streams else 0)
+            return []
+        command: tuple[str | int, ...] = (
+            "XREADGROUP",
+            "GROUP",
+            self.group,
+            self.consumer,
+            "COUNT",
+            1,
+            "BLOCK",
+            block,
+            "STREAMS",
+            *streams,
+        )
+        try:
+            if self._reader_id is None:
+                with contextlib.suppress(NoPermissionError):
+                    self._reader_id = await self._reader.execute_command("CLIENT", "ID")
+            self._blocked = True
+            reply = await self._reader.execute_command(*map(encoded, command), *(b">" for _ in streams))
+        except TRANSIENT as error:
+            self._reader_id = None
+            self.bus.connection.note(error)
+            await asyncio.sleep(0.05)
+            return []
+        except ResponseError:
+            # The lane or its group went away under the read (NOGROUP, WRONGTYPE, UNBLOCKED): `take` finds out which.
+            return []
+        finally:
+            self._blocked = False
+        return [self._delivery(stream.decode(), ident, flat, 1) for stream, rows in reply or () for ident, flat in rows]
+
+    def wake(self) -> None:
+        """End a blocked read at once, by asking the engine to; it ends by itself within a second anyway."""
+        if self._blocked and self._reader_id is not None:
+            self.bus.keep(asyncio.create_task(self._unblock(self._reader_id)))
+
+    async def adopt(self, deliveries: Sequence[Delivery]) -> list[bool]:
+        """Mark deliveries as running; False for those that were diverted or are no longer ours."""
+        args: list[str | int] = [self.group, self.consumer]
+        for delivery in deliveries:
+            task = delivery.task
+            args += (delivery.stream, task.entry_id, delivery.deliveries, task.id, task.type, task.attempt)
+            args += (task.arrived_ms, round(task.ttl_s * 1000))
+        return [answer == 1 for answer in await self.bus.connection.call("adopt", args)]
+
+    async def recover(self, most: int, held: Container[tuple[str, str]]) -> list[Delivery]:
+        """Find up to *most* deliveries that nobody works on: those of dead consumers, and our own lost replies.
+
+        Args:
+            most: Free slots.
+            held: Stream and entry of what this worker knows that it holds.
+        """
+        found: list[Delivery] = []
+        for stream in self._streams:
+            if len(found) >= most or stream in self._broken:
+                continue
+            found += await self._orphans(stream, most - len(found), held)
+            if len(found) < most:
+                found += await self._reap(stream, most - len(found))
+        return found
+
+    async def leave(self) -> None:
+        """Remove this consumer from the groups in which it holds nothing."""
+        await self.bus.connection.call("leave", (self.group, self.consumer), self._streams, deadline_s=2.0)
+
+    async def close(self) -> None:
+        """Close the blocking connection."""
+        await self._reader.aclose()
+
+    async def _unblock(self, client_id: int) -> None:
+        with contextlib.suppress(BusError):
+            await self.bus.connection.command("CLIENT", "UNBLOCK", client_id, deadline_s=1.0)
+
+    async def _orphans(self, stream: str, most: int, held: Container[tuple[str, str]]) -> list[Delivery]:
+        rows = await self.bus.connection.command("XPENDING", stream, self.group, "-", "+", _PAGE, self.consumer)
+        found: list[Delivery] = []
+        for ident, _, idle, deliveries in rows:
+            if idle < ORPHAN_AFTER_MS or (stream, ident.decode()) in held or len(found) >= most:
+                continue
+            entry = await self.bus.connection.command("XRANGE", stream, ident, ident)
+            if entry:
+                found.append(self._delivery(stream, ident, entry[0][1], deliveries))
+        return found
+
+    async def _reap(self, stream: str, most: int) -> list[Delivery]:
+        args = (self.group, self.consumer, round(self.lease_s * 1000), self._cursors.get(stream, "0-0"), most)
+        cursor, rows, _ = await self.bus.connection.call("reap", (*args, self.max_deliveries), (stream,))
+        # Starting over at 0-0 each time would never reach old entries behind many fresh ones.
+        self._cursors[stream] = cursor.decode()
+        return [self._delivery(stream, ident, flat, deliveries) for ident, flat, deliveries in rows]
+
+    def _delivery(self, stream: str, ident: bytes, flat: Sequence[bytes], deliveries: int) -> Delivery:
+        lane, entry_id = self._lane_of[stream], ident.decode()
+        read = read_entry(lane, entry_id, pairs(flat))
+        if isinstance(read, Malformed):
+            nameless = Task(foreign_id(lane, entry_id), "", b"", lane, entry_id, arrived_ms=EntryId.parse(ident).ms)
+            return Delivery(stream, nameless, deliveries, problem=read.why)
+        return Delivery(stream, read, deliveries)

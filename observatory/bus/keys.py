@@ -1,0 +1,105 @@
+"""Every key name of the bus, in one place, under one prefix."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from observatory.model.errors import UsageError
+from observatory.model.task import SHARED, Lane, Priority, is_queue_name
+
+_PRIORITIES = frozenset(map(str, Priority))
+_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of all keys below *prefix*.
+
+    Attributes:
+        prefix: First part of every key, `cortex` by default.
+
+    Raises:
+        UsageError: *prefix* holds anything but letters, digits, dots, dashes and underscores.
+    """
+
+    prefix: str = "cortex"
+
+    def __post_init__(self) -> None:
+        if not _PREFIX.fullmatch(self.prefix):
+            raise UsageError(
+                f"prefix {self.prefix!r} cannot name a bus", "use letters, digits, dots, dashes and underscores"
+            )
+
+    def lane(self, lane: Lane) -> str:
+        """Stream of a lane."""
+        queue = "" if lane.queue == SHARED else f"{lane.queue}:"
+        return f"{self.prefix}:tasks:{queue}{lane.priority}"
+
+    def lane_of(self, stream: str) -> Lane | None:
+        """The lane whose stream is *stream*; None if that key is no lane."""
+        head = f"{self.prefix}:tasks:"
+        if not stream.startswith(head):
+            return None
+        queue, _, priority = stream[len(head) :].rpartition(":")
+        if priority not in _PRIORITIES or (queue and (not is_queue_name(queue) or queue == SHARED)):
+            return None
+        return Lane(queue or SHARED, Priority(priority))
+
+    @property
+    def dead_letters(self) -> str:
+        """Stream of dead letters."""
+        return f"{self.prefix}:tasks:dlq"
+
+    @property
+    def delayed(self) -> str:
+        """Sorted set of what waits for its time: member → due time in ms."""
+        return f"{self.prefix}:tasks:delayed"
+
+    @property
+    def bodies(self) -> str:
+        """Hash of what waits for its time: member → packed entry."""
+        return f"{self.prefix}:tasks:delayed:bodies"
+
+    @property
+    def queues(self) -> str:
+        """Set of named queues that the bus client has published to or served."""
+        return f"{self.prefix}:tasks:queues"
+
+    @property
+    def heartbeats(self) -> str:
+        """Stream of beats."""
+        return f"{self.prefix}:heartbeats"
+
+    @property
+    def agents(self) -> str:
+        """Hash of the last beat by consumer."""
+        return f"{self.prefix}:agents"
+
+    @property
+    def agents_seen(self) -> str:
+        """Sorted set of consumers by time of their last beat."""
+        return f"{self.prefix}:agents:seen"
+
+    def record(self, task_id: str) -> str:
+        """Hash of what the bus remembers of a task."""
+        return f"{self.prefix}:task:{task_id}"
+
+    def events(self, day: str) -> str:
+        """Stream of the facts of one UTC day, `YYYY-MM-DD`."""
+        return f"{self.prefix}:events:{day}"
+
+    def density(self, day: str) -> str:
+        """Hash of counts by `<minute since the epoch>:<kind>` of one UTC day."""
+        return f"{self.prefix}:density:{day}"
+
+
+def day_of(ms: int) -> str:
+    """UTC day of *ms* since the epoch, as it stands in key names."""
+    return datetime.fromtimestamp(ms / 1000, UTC).date().isoformat()
+
+
+def day_before(day: str) -> str:
+    """The UTC day before *day*."""
+    return (datetime.fromisoformat(day) - timedelta(days=1)).date().isoformat()

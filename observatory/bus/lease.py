@@ -1,0 +1,115 @@
+"""Leases: a thread with a connection of its own renews what this process holds.
+
+A blocked event loop must not lose its leases at once, and a wedged process must lose them in the end: the thread
+renews only while the loop has shown life not long ago.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import NoScriptError, RedisError
+
+from observatory.bus.link import encoded
+from observatory.bus.scripts import script
+
+if TYPE_CHECKING:
+    import redis
+
+    from observatory.bus.delivery import Delivery
+
+LOOP_GRACE_S: Final = 20.0
+"""Seconds that the event loop may be stuck before its leases are let go."""
+
+RENEWALS_PER_LEASE: Final = 4
+
+RENEWED: Final = 1
+CANCEL_REQUESTED: Final = 2
+
+Holder = tuple[str, str]
+"""Group and consumer."""
+
+Held = Callable[[], Iterable["Delivery"]]
+Told = Callable[["Delivery", int], object]
+
+
+class LeaseKeeper:
+    """Renews the leases of every worker of one process.
+
+    Args:
+        client: A synchronous client of its own.
+        prefix: Key prefix.
+        route: A key that routes the script to the right node.
+        flags: The engine understands script flags.
+        lease_s: Seconds that a lease lasts; it is renewed four times as often.
+    """
+
+    def __init__(self, client: redis.Redis, prefix: str, route: str, *, flags: bool, lease_s: float) -> None:
+        self._client = client
+        self._script = script("renew", flags=flags)
+        self._head = (1, route, prefix)
+        self._interval_s = lease_s / RENEWALS_PER_LEASE
+        self._holders: dict[Holder, tuple[Held, Told]] = {}
+        self._alive_at = time.monotonic()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="observatory-leases", daemon=True)
+
+    def start(self) -> None:
+        """Begin to renew."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop renewing; what is held expires by itself."""
+        self._stopped.set()
+
+    def alive(self) -> None:
+        """Say that the event loop runs; call it at least once a second from the loop."""
+        self._alive_at = time.monotonic()
+
+    def register(self, holder: Holder, held: Held, told: Told) -> None:
+        """Renew for *holder* what *held* returns, and tell the answer for each delivery.
+
+        Args:
+            holder: Group and consumer.
+            held: Called in the renewing thread: what is in flight now.
+            told: Called in the renewing thread with a delivery and 0 (lost), 1 (renewed) or 2 (cancel requested).
+        """
+        self._holders[holder] = (held, told)
+
+    def forget(self, holder: Holder) -> None:
+        """Stop renewing for *holder*."""
+        self._holders.pop(holder, None)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._interval_s):
+            if time.monotonic() - self._alive_at > LOOP_GRACE_S:
+                continue
+            for holder, (held, told) in list(self._holders.items()):
+                try:
+                    self._renew(holder, list(held()), told)
+                except (RedisError, OSError):
+                    # The engine is away; a lease outlives three missed renewals, and the link says what is wrong.
+                    break
+        self._client.close()
+
+    def _renew(self, holder: Holder, deliveries: list[Delivery], told: Told) -> None:
+        if not deliveries:
+            return
+        args: list[bytes] = [encoded(part) for part in holder]
+        for delivery in deliveries:
+            row: tuple[str | int, ...] = (
+                delivery.stream,
+                delivery.task.entry_id,
+                delivery.deliveries,
+                delivery.task.id,
+            )
+            args += map(encoded, row)
+        try:
+            answers = self._client.execute_command("EVALSHA", self._script.sha, *self._head, *args)
+        except NoScriptError:
+            answers = self._client.execute_command("EVAL", self._script.source, *self._head, *args)
+        for delivery, answer in zip(deliveries, answers, strict=True):
+            told(delivery, answer)

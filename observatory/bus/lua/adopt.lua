@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- Start entries that reached this consumer by a blocked read, by a claim, or in a foreign form.
+-- ARGV: prefix, group, consumer, then per entry: stream, entry, deliveries, id, type, attempt, arrived ms, ttl ms
+-- Returns per entry 1 (run it), 0 (diverted: cancelled or stale) or -1 (no longer ours).
+
+local group, consumer = ARGV[2], ARGV[3]
+local answers = {}
+for at = 4, #ARGV, 8 do
+  local stream, entry, deliveries = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local answer = -1
+  if owns(stream, group, entry, consumer, deliveries) then
+    answer = start(stream, group, consumer, entry, deliveries, ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
+      tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])) and 1 or 0
+  end
+  answers[#answers + 1] = answer
+end
+count_events()
+return answers

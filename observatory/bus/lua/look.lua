@@ -1,0 +1,181 @@
+#!lua flags=no-writes
+-- One look at the whole bus at one instant: no command here costs more with more entries or more pending.
+-- ARGV: prefix, beats cursor, events cursor, dead letters known: length, newest id, scan cursor, n, n kinds of
+--   events, then named queues already known.
+-- Returns {now ms, scan cursor, queues, lanes, dead letters, delayed, last beats, beats, events, skipped, counts}.
+
+local BEATS, EVENTS, LETTERS = 2000, 256, 1000
+local LETTER_BYTES = 2000000  -- dead letters are read only until this many bytes of them were seen
+local PRIORITIES = {'critical', 'high', 'normal', 'low'}
+local RANK = {critical = true, high = true, normal = true, low = true}
+
+local function pairs_of(flat)
+  local map = {}
+  for i = 1, #flat, 2 do map[flat[i]] = flat[i + 1] end
+  return map
+end
+
+local function failed(reply)
+  return type(reply) == 'table' and reply.err
+end
+
+-- Named queues: those that the client knows, that the bus registered, and that a slice of the key space shows.
+local function find_queues(cursor, known)
+  local set, head = {}, PREFIX .. ':tasks:'
+  for _, queue in ipairs(known) do set[queue] = true end
+  local registered = redis.pcall('SMEMBERS', head .. 'queues')
+  if not failed(registered) then
+    for _, queue in ipairs(registered) do set[queue] = true end
+  end
+  local page = redis.call('SCAN', cursor, 'MATCH', head .. '*', 'COUNT', 1000, 'TYPE', 'stream')
+  for _, key in ipairs(page[2]) do
+    local queue, priority = string.match(string.sub(key, #head + 1), '^([^:]+):([^:]+)$')
+    if queue and RANK[priority] then set[queue] = true end
+  end
+  local queues = {}
+  for queue in pairs(set) do queues[#queues + 1] = queue end
+  table.sort(queues)
+  return page[1], queues
+end
+
+local function read_group(stream, info)
+  local name, last = info['name'], info['last-delivered-id']
+  local summary = redis.call('XPENDING', stream, name)
+  local owners = {}
+  for _, row in ipairs(summary[4] or {}) do
+    owners[#owners + 1] = row[1]
+    owners[#owners + 1] = row[2]
+  end
+  local waiting = false
+  if info['lag'] ~= 0 then
+    local row = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
+    waiting = row and row[1] or false
+  end
+  -- A lag that the engine cannot tell is nil and would cut the table short; -1 stands for it on the way.
+  return {name, info['lag'] or -1, info['pending'], info['consumers'], last, info['entries-read'] or -1,
+    waiting, summary[2] or false, owners}
+end
+
+local function read_lane(stream)
+  local length = redis.pcall('XLEN', stream)
+  if failed(length) then return {stream, length.err, 0, -1, {}} end
+  local added, groups = -1, {}
+  local infos = redis.pcall('XINFO', 'GROUPS', stream)
+  if failed(infos) then return {stream, '', length, length == 0 and 0 or -1, {}} end
+  for _, flat in ipairs(infos) do
+    local info = pairs_of(flat)
+    groups[#groups + 1] = read_group(stream, info)
+    if info['lag'] and info['entries-read'] then added = math.max(added, info['lag'] + info['entries-read']) end
+  end
+  if added < 0 then added = pairs_of(redis.call('XINFO', 'STREAM', stream))['entries-added'] or -1 end
+  return {stream, '', length, added, groups}
+end
+
+-- Our fields stand behind the original ones, so the last `reason` is ours.
+local function reason_of(fields)
+  for i = #fields - 1, 1, -2 do
+    if fields[i] == 'reason' then return fields[i + 1] end
+  end
+  return '?'
+end
+
+local function read_letters(known_length, known_newest)
+  local stream = PREFIX .. ':tasks:dlq'
+  local length = redis.pcall('XLEN', stream)
+  if failed(length) then return {length.err, -1, false, '', false, 0} end
+  local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  local newest_id = newest and newest[1] or ''
+  if length == known_length and newest_id == known_newest then
+    return {'', length, first and first[1] or false, newest_id, false, 0}
+  end
+  local reasons, counted, bytes, from = {}, 0, 0, '+'
+  repeat
+    local page = redis.call('XREVRANGE', stream, from, '-', 'COUNT', 50)
+    for _, row in ipairs(page) do
+      local reason = reason_of(row[2])
+      reasons[reason] = (reasons[reason] or 0) + 1
+      counted = counted + 1
+      for _, value in ipairs(row[2]) do bytes = bytes + #value end
+      from = '(' .. row[1]
+    end
+  until #page < 50 or counted >= LETTERS or bytes > LETTER_BYTES
+  local flat = {}
+  for reason, n in pairs(reasons) do
+    flat[#flat + 1] = reason
+    flat[#flat + 1] = n
+  end
+  return {'', length, first and first[1] or false, newest_id, flat, counted}
+end
+
+local function read_beats(cursor)
+  local stream = PREFIX .. ':heartbeats'
+  if cursor ~= '-' then
+    local rows = redis.pcall('XRANGE', stream, '(' .. cursor, '+', 'COUNT', BEATS)
+    return {}, failed(rows) and {} or rows
+  end
+  local last = {}
+  local known = redis.pcall('HGETALL', PREFIX .. ':agents')
+  if not failed(known) then
+    for i = 2, #known, 2 do
+      local beat = cmsgpack.unpack(known[i])
+      last[#last + 1] = {text(beat.at), beat.fields}
+    end
+  end
+  local rows = redis.pcall('XREVRANGE', stream, '+', '-', 'COUNT', BEATS)
+  local ordered = {}
+  if not failed(rows) then
+    for i = #rows, 1, -1 do ordered[#ordered + 1] = rows[i] end
+  end
+  return last, ordered
+end
+
+local function read_events(days, cursor)
+  local newest = {}
+  for _, day in ipairs(days) do
+    local left = EVENTS + 1 - #newest
+    if left > 0 then
+      local rows = redis.pcall('XREVRANGE', PREFIX .. ':events:' .. day, '+', cursor == '' and '-' or '(' .. cursor,
+        'COUNT', left)
+      if not failed(rows) then
+        for _, row in ipairs(rows) do newest[#newest + 1] = row end
+      end
+    end
+  end
+  local skipped = #newest > EVENTS and cursor ~= ''
+  newest[EVENTS + 1] = nil
+  return newest, skipped and 1 or 0
+end
+
+local kinds, known = {}, {}
+for i = 1, tonumber(ARGV[7]) do kinds[i] = ARGV[7 + i] end
+for i = 8 + #kinds, #ARGV do known[#known + 1] = ARGV[i] end
+
+local function read_counts()
+  local rows = {}
+  for minute = MINUTE - 1, MINUTE do
+    local fields = {}
+    for i, kind in ipairs(kinds) do fields[i] = text(minute) .. ':' .. kind end
+    local values = redis.pcall('HMGET', PREFIX .. ':density:' .. day_of(minute * 60000), unpack(fields))
+    if not failed(values) then
+      for i, value in ipairs(values) do
+        if value then rows[#rows + 1] = {text(minute), kinds[i], value} end
+      end
+    end
+  end
+  return rows
+end
+
+local scan, queues = find_queues(ARGV[6], known)
+local lanes = {}
+for _, priority in ipairs(PRIORITIES) do lanes[#lanes + 1] = read_lane(PREFIX .. ':tasks:' .. priority) end
+for _, queue in ipairs(queues) do
+  for _, priority in ipairs(PRIORITIES) do
+    lanes[#lanes + 1] = read_lane(PREFIX .. ':tasks:' .. queue .. ':' .. priority)
+  end
+end
+local delayed = redis.pcall('ZCARD', PREFIX .. ':tasks:delayed')
+local last_beats, beats = read_beats(ARGV[2])
+local events, skipped = read_events({day_of(NOW), day_of(NOW - 86400000)}, ARGV[3])
+return {text(NOW), scan, queues, lanes, read_letters(tonumber(ARGV[4]), ARGV[5]), failed(delayed) and -1 or delayed,
+  last_beats, beats, events, skipped, read_counts()}

@@ -1,0 +1,52 @@
+#!lua flags=allow-oom
+-- Take up to `want` entries in strict priority: all of one lane before any of the next.
+-- KEYS: lanes, most urgent first. ARGV: prefix, group, consumer, want
+-- Returns {entries, ms until the next delayed task is due or -1, groups that had to be made again, broken lanes}.
+-- An entry is {lane index, id, fields, started}; started is 0 where only the tolerant reader can tell what it is.
+
+local group, consumer, want = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local taken, remade, broken = {}, {}, {}
+
+promote(100)
+
+local function read(stream, n)
+  local reply = redis.pcall('XREADGROUP', 'GROUP', group, consumer, 'COUNT', n, 'STREAMS', stream, '>')
+  if type(reply) == 'table' and reply.err then
+    if not string.find(reply.err, 'NOGROUP', 1, true) then return nil, reply.err end
+    -- From the very beginning, never `$`: what arrived before the group was made is work too.
+    local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
+    if type(made) == 'table' and made.err then return nil, made.err end
+    remade[#remade + 1] = stream
+    reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', n, 'STREAMS', stream, '>')
+  end
+  return reply and reply[1] and reply[1][2] or {}, nil
+end
+
+for index, stream in ipairs(KEYS) do
+  while want > 0 do
+    local entries, problem = read(stream, want)
+    if problem then
+      broken[#broken + 1] = {stream, problem}
+      break
+    end
+    for _, row in ipairs(entries) do
+      local entry, fields = row[1], row[2]
+      local id, ttl = get(fields, 'id'), tonumber(get(fields, 'ttl'))
+      local kept = true
+      local started = 0
+      if id and id ~= '' and #id <= 512 and ttl and ttl > 0 and get(fields, 'v') then
+        local arrived = tonumber(get(fields, 'arrived')) or id_ms(entry)
+        kept = start(stream, group, consumer, entry, 1, id, get(fields, 'type') or '', get(fields, 'attempt') or '1',
+          arrived, ttl * 1000)
+        started = 1
+      end
+      if kept then
+        taken[#taken + 1] = {index - 1, entry, fields, started}
+        want = want - 1
+      end
+    end
+    if #entries == 0 then break end
+  end
+end
+count_events()
+return {taken, next_due(), remade, broken}

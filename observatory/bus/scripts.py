@@ -1,0 +1,59 @@
+"""The bus's Lua scripts: found beside this file, composed from shared parts, addressed by digest.
+
+A script is called by EVALSHA and sent whole only when the engine does not know it, so versions coexist and a
+flushed script cache heals itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+_SHEBANG = "#!lua"
+_PARTS = {
+    "look": ("clock", "look"),
+    "take": ("clock", "common", "start", "take"),
+    "adopt": ("clock", "common", "start", "adopt"),
+    "delayed": ("delayed",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script, ready to send.
+
+    Attributes:
+        name: Its file's name without the ending.
+        source: The whole text.
+        sha: SHA-1 digest that EVALSHA takes.
+        read_only: It writes nothing.
+    """
+
+    name: str
+    source: bytes
+    sha: bytes
+    read_only: bool
+
+
+@cache
+def script(name: str, *, flags: bool = True) -> Script:
+    """Load and compose the script *name*.
+
+    Args:
+        name: File name without `.lua`.
+        flags: The engine understands the `#!lua flags=` line (Redis 7, Valkey); Redis 6 takes it for an error.
+    """
+    own = _read(name)
+    first, _, rest = own.partition("\n")
+    shebang, body = (first, rest) if first.startswith(_SHEBANG) else (_SHEBANG, own)
+    parts = [body if part == name else _read(part) for part in _PARTS.get(name, ("clock", "common", name))]
+    source = ("\n".join([shebang, *parts] if flags else parts)).encode()
+    return Script(
+        name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode(), "no-writes" in shebang
+    )
+
+
+def _read(name: str) -> str:
+    return resources.files("observatory.bus").joinpath("lua", f"{name}.lua").read_text("utf-8")

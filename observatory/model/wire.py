@@ -1,0 +1,343 @@
+"""Entries on the wire: the canonical form that we write, and the tolerant reader of what others write.
+
+Agents in the field send flat maps in any field order, under other names, with times in other units, wrapped in
+JSON. Reading never raises: what cannot be a task is `Malformed`, with the entry kept exactly as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from observatory.model.dead_letter import DeadLetter
+from observatory.model.task import DEFAULT_TTL_S, MAX_TTL_S, EntryId, Lane, NewTask, Priority, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+Fields = tuple[tuple[bytes, bytes], ...]
+"""A stream entry's fields, in the order they stand there; names may repeat."""
+
+WIRE_VERSION = b"1"
+"""Value of the `v` field in entries that we write."""
+
+MAX_PAYLOAD = 256 * 1024
+"""Largest payload that may be published inline, in bytes."""
+
+MAX_FOREIGN_PAYLOAD = 4 * 1024 * 1024
+"""Largest payload of a foreign entry that is handed to a handler, in bytes; larger ones are dead-lettered."""
+
+MAX_ID_BYTES = 512
+"""Longest task id that is believed; take.lua holds the same bound."""
+
+SKEW_TOLERANCE_MS = 300_000
+"""A creation time further in the future than this is not believed."""
+
+_ALIASES: Mapping[str, str] = {
+    alias: name
+    for name, aliases in {
+        "id": ("id", "task_id", "message_id", "uuid", "_watermill_message_uuid"),
+        "type": ("type", "kind", "event", "function"),
+        "from": ("from", "sender", "source", "agent"),
+        "to": ("to", "target", "recipient"),
+        "priority": ("priority",),
+        "payload": ("payload", "data", "body", "message", "__data__"),
+        "content_type": ("content_type",),
+        "created_at": ("created_at", "timestamp", "ts", "time", "enqueue_time"),
+        "ttl": ("ttl", "expires_in", "max_age"),
+        "attempt": ("attempt",),
+        "correlation_id": ("correlation_id",),
+        "reply_to": ("reply_to",),
+        "trace": ("trace",),
+        "role": ("role",),
+        "v": ("v",),
+        "arrived": ("arrived",),
+    }.items()
+    for alias in aliases
+}
+_ABSENT = frozenset({b"", b"null", b"undefined", b"None"})
+_DURATION = re.compile(r"([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*(ms|s|sec|m|min|h|d)?", re.IGNORECASE)
+_UNIT_S = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_PRIORITY_WORDS = {
+    **{str(priority): priority for priority in Priority},
+    "urgent": Priority.CRITICAL,
+    "med": Priority.NORMAL,
+    "medium": Priority.NORMAL,
+    "p0": Priority.CRITICAL,
+    "p1": Priority.HIGH,
+    "p2": Priority.NORMAL,
+    "p3": Priority.LOW,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An entry that cannot be a task.
+
+    Attributes:
+        lane: Where it stands.
+        entry_id: Its id there.
+        why: What is wrong, in words.
+        fields: The entry exactly as it stands.
+    """
+
+    lane: Lane
+    entry_id: str
+    why: str
+    fields: Fields
+
+
+def encode(task: NewTask) -> list[bytes]:
+    """Return the canonical fields of *task* as a flat list of names and values, in the one canonical order.
+
+    Every canonical field is written, empty ones too: entries with equal field sets share them within a node, so
+    a constant set costs less than leaving fields out.
+    """
+    addressee = task.queue[1:] if task.queue.startswith("@") else ""
+    flat = [
+        b"id", task.id.encode(),
+        b"type", task.type.encode(),
+        b"from", task.sender.encode(),
+        b"to", addressee.encode(),
+        b"priority", task.priority.encode(),
+        b"payload", task.payload,
+        b"content_type", task.content_type.encode(),
+        b"created_at", rfc3339(task.created_ms).encode() if task.created_ms else b"",
+        b"ttl", _seconds(task.ttl_s),
+        b"attempt", b"1",
+        b"correlation_id", task.correlation_id.encode(),
+        b"reply_to", task.reply_to.encode(),
+        b"trace", task.trace.encode(),
+        b"role", task.role.encode(),
+        b"v", WIRE_VERSION,
+    ]  # fmt: skip
+    for name, value in task.extra.items():
+        flat += (name, value)
+    return flat
+
+
+def read_entry(lane: Lane, entry_id: str, fields: Iterable[tuple[bytes, bytes]]) -> Task | Malformed:
+    """Read one lane entry, whoever wrote it.
+
+    Args:
+        lane: The lane it stands in; it decides over any priority field.
+        entry_id: Its stream id; its milliseconds are the arrival unless the entry says otherwise.
+        fields: Names and values as bytes, in any order, names in any case, possibly repeated.
+
+    Returns:
+        The task, with everything that had to be forgiven in `notes`; or what cannot be one.
+    """
+    raw = tuple(fields)
+    notes: list[str] = []
+    known, extra = _sort_out(raw, notes)
+    known = _unwrap(known, extra, notes)
+    if "type" not in known and "payload" not in known:
+        return Malformed(lane, entry_id, "neither a type nor a payload" if raw else "an empty entry", raw)
+    arrived = EntryId.parse(entry_id).ms
+    if (earlier := _integer(known.get("arrived"))) is not None:
+        arrived = min(earlier, arrived)
+    return Task(
+        id=_task_id(known.get("id")) or foreign_id(lane, entry_id),
+        type=_text(known.get("type")),
+        payload=known.get("payload", b""),
+        lane=lane,
+        entry_id=entry_id,
+        sender=_text(known.get("from")),
+        to=_text(known.get("to")),
+        content_type=_text(known.get("content_type")),
+        created_ms=_created(known.get("created_at"), arrived, notes),
+        arrived_ms=arrived,
+        ttl_s=_ttl(known.get("ttl"), notes),
+        attempt=max(_integer(known.get("attempt")) or 1, 1),
+        correlation_id=_text(known.get("correlation_id")),
+        reply_to=_text(known.get("reply_to")),
+        trace=_text(known.get("trace")),
+        role=_text(known.get("role")),
+        extra=extra,
+        notes=(*notes, *_disagreements(known, lane)),
+        fields=raw,
+    )
+
+
+def read_dead_letter(entry_id: str, fields: Iterable[tuple[bytes, bytes]]) -> DeadLetter:
+    """Read one entry of the dead-letter stream, whoever wrote it; what nothing says is `?`, empty or None.
+
+    The bus appends its own fields behind the original ones, so of a repeated name the last one counts.
+    """
+    raw = tuple(fields)
+    last = {_name(name): value for name, value in raw}
+    known, _ = _sort_out(raw, [])
+    return DeadLetter(
+        entry_id=entry_id,
+        task_id=_text(known.get("id")),
+        type=_text(known.get("type")),
+        reason=_text(last.get("reason")) or "?",
+        error=_text(last.get("last_error")),
+        attempts=_integer(last.get("attempts")),
+        source=_text(last.get("source")),
+        source_id=_text(last.get("source_id")),
+        worker=_text(last.get("worker")),
+        died_ms=EntryId.parse(entry_id).ms,
+        first_seen_ms=_integer(last.get("first_seen")),
+        requeues=_integer(last.get("requeues")) or 0,
+        payload=known.get("payload", b""),
+        fields=raw,
+    )
+
+
+def foreign_id(lane: Lane, entry_id: str) -> str:
+    """Return the id of a task whose sender gave none; it stays the same however often it is delivered."""
+    return f"x-{lane}-{entry_id}"
+
+
+def pairs(flat: Sequence[bytes]) -> Fields:
+    """Turn a flat list of names and values, as the engine returns it, into pairs."""
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
+def rfc3339(ms: int) -> str:
+    """Return *ms* since the epoch as RFC 3339 in UTC with milliseconds."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def duration_s(text: str) -> float:
+    """Read a duration such as `30`, `30s`, `500ms`, `5m`, `1.5h` or `2d`.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        ValueError: *text* is not a duration.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration such as 30, 30s, 5m or 2h")
+    return float(match[1]) * _UNIT_S[(match[2] or "s").lower()]
+
+
+def _sort_out(raw: Fields, notes: list[str]) -> tuple[dict[str, bytes], dict[bytes, bytes]]:
+    """Split fields into those we know, under their canonical names, and the rest, verbatim."""
+    known: dict[str, bytes] = {}
+    spelled: dict[str, str] = {}
+    extra: dict[bytes, bytes] = {}
+    for name, value in raw:
+        alias = _name(name)
+        canonical = _ALIASES.get(alias)
+        if canonical is None or (canonical != "payload" and value in _ABSENT):
+            if canonical is None:
+                extra[name] = value
+            continue
+        if canonical not in known or (alias == canonical and spelled[canonical] != canonical):
+            if canonical in known:
+                extra[spelled[canonical].encode()] = known[canonical]
+            known[canonical], spelled[canonical] = value, alias
+        else:
+            extra[name] = value
+    foreign = sorted(alias for canonical, alias in spelled.items() if alias != canonical)
+    if foreign:
+        notes.append(f"read {', '.join(foreign)} by another name")
+    return known, extra
+
+
+def _unwrap(known: dict[str, bytes], extra: dict[bytes, bytes], notes: list[str]) -> dict[str, bytes]:
+    """Take one level of JSON off an entry whose only field is an object that holds our names."""
+    only = known.get("payload") if set(known) == {"payload"} and not extra else None
+    if only is None and not known and set(extra) == {b"json"}:
+        only = extra[b"json"]
+    if only is None:
+        return known
+    try:
+        inner = json.loads(only)
+    except ValueError:
+        return known
+    if not isinstance(inner, dict) or not any(_ALIASES.get(str(name).lower()) in {"id", "type"} for name in inner):
+        return known
+    extra.clear()
+    unwrapped, rest = _sort_out(tuple((str(name).encode(), _inner(value)) for name, value in inner.items()), notes)
+    extra.update(rest)
+    notes.append("unwrapped one level of JSON")
+    return unwrapped
+
+
+def _inner(value: object) -> bytes:
+    if value is None:
+        return b""
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else json.dumps(value).encode()
+
+
+def _disagreements(known: Mapping[str, bytes], lane: Lane) -> list[str]:
+    notes = []
+    if (said := _text(known.get("priority")).lower()) and _PRIORITY_WORDS.get(said) is not lane.priority:
+        notes.append(f"says priority {said[:32]}, stands in {lane.priority}")
+    if known.get("payload") == b"[object Object]":
+        notes.append("payload is [object Object]: the sender forgot to serialise it")
+    return notes
+
+
+def _created(value: bytes | None, arrived_ms: int, notes: list[str]) -> int:
+    if value is None:
+        return arrived_ms
+    created = _time_ms(_text(value))
+    if created is None:
+        notes.append("creation time is not a time")
+        return arrived_ms
+    if created > arrived_ms + SKEW_TOLERANCE_MS:
+        notes.append("creation time is in the future")
+        return arrived_ms
+    return created
+
+
+def _time_ms(text: str) -> int | None:
+    """Read epoch seconds, milliseconds, microseconds or nanoseconds by magnitude, or RFC 3339 with any fraction."""
+    try:
+        number = float(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    for limit, factor in ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3), (1e20, 1e-6)):
+        if 0 <= number < limit:
+            return int(number * factor)
+    return None
+
+
+def _ttl(value: bytes | None, notes: list[str]) -> float:
+    if value is None:
+        return DEFAULT_TTL_S
+    try:
+        seconds = duration_s(_text(value))
+    except ValueError:
+        notes.append("ttl is not a duration")
+        return DEFAULT_TTL_S
+    return min(seconds, MAX_TTL_S) if seconds > 0 else DEFAULT_TTL_S
+
+
+def _task_id(value: bytes | None) -> str:
+    """An id becomes part of a key, so an absurdly long one does not count as one."""
+    return "" if value is None or len(value) > MAX_ID_BYTES else _text(value)
+
+
+def _integer(value: bytes | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        return int(float(value))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _seconds(value: float) -> bytes:
+    return (str(int(value)) if value == int(value) else repr(value)).encode()
+
+
+def _name(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape").lower()
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode("utf-8", "surrogateescape")
