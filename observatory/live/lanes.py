@@ -1,0 +1,95 @@
+"""Lanes: what one look read of a stream, with its rates, its trend and the one word for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from observatory.bus.client import LANE_BOUND
+from observatory.live.flow import UNKNOWN
+from observatory.live.rates import RateMeter, Sample
+from observatory.model import health
+from observatory.model.snapshot import TREND_LENGTH, GroupView, LaneState, LaneView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from observatory.bus.observe import LaneReading
+
+
+class LaneBoard:
+    """All lanes as of the last look; lanes that are gone from a look are forgotten."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, _Lane] = {}
+        self._views: tuple[LaneView, ...] = ()
+
+    def restart(self) -> None:
+        """Compute no rate from earlier looks: their times mean nothing any more. Trends go on."""
+        for lane in self._lanes.values():
+            lane.meter = RateMeter()
+
+    def add(self, readings: Iterable[LaneReading], at_ms: int) -> tuple[LaneView, ...]:
+        """Take in one look and return its lanes in the same order; what did not change is the object it was."""
+        self._lanes = {
+            reading.stream: self._lanes.get(reading.stream, _Lane()).after(reading, at_ms) for reading in readings
+        }
+        views = tuple(lane.view for lane in self._lanes.values() if lane.view is not None)
+        if views != self._views:
+            self._views = views
+        return self._views
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One lane's memory between looks."""
+
+    meter: RateMeter = field(default_factory=RateMeter)
+    view: LaneView | None = None
+
+    def after(self, reading: LaneReading, at_ms: int) -> _Lane:
+        before = self.view
+        fresh = _view(reading, at_ms)
+        trend = (*before.trend, _point(fresh))[-TREND_LENGTH:] if before else (_point(fresh),)
+        groups = tuple(group.name for group in fresh.groups)
+        added = reading.entries_added
+        self.meter.add(None if added is None else Sample(at_ms, added, fresh.backlog, groups))
+        fresh = replace(fresh, in_rate=self.meter.in_rate, out_rate=self.meter.out_rate, trend=trend)
+        if fresh != before:
+            self.view = fresh
+        return self
+
+
+def _view(reading: LaneReading, at_ms: int) -> LaneView:
+    """What a single look can tell: everything but rates and trend."""
+    queue, priority = reading.lane
+    if reading.problem or reading.length is None:
+        problem = reading.problem or "cannot be read"
+        return LaneView(queue, priority, reading.stream, None, None, None, state=LaneState.BROKEN, problem=problem)
+    groups = tuple(
+        GroupView(group.name, group.lag, group.pending, group.consumers, group.last_delivered)
+        for group in reading.groups
+    )
+    waits = reading.oldest_waiting_ms is not None
+    backlog = health.backlog(reading.length, groups, waits=waits)
+    return LaneView(
+        queue=queue,
+        priority=priority,
+        stream=reading.stream,
+        length=reading.length,
+        backlog=backlog,
+        pending=sum(group.pending for group in groups),
+        groups=groups,
+        oldest_waiting_s=_age_s(reading.oldest_waiting_ms, at_ms),
+        oldest_pending_s=_age_s(reading.oldest_pending_ms, at_ms),
+        state=health.lane_state(reading.length, backlog, groups, waits=waits, bound=LANE_BOUND),
+    )
+
+
+def _age_s(since_ms: int | None, at_ms: int) -> float | None:
+    """Seconds since *since_ms*; an entry whose id runs ahead of the clock is of now."""
+    return None if since_ms is None else max(at_ms - since_ms, 0) / 1000
+
+
+def _point(view: LaneView) -> float:
+    return UNKNOWN if view.backlog is None else float(view.backlog)

@@ -1,0 +1,150 @@
+"""The `Source` of the present: one bounded look at the bus a tick, and an honest word when there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from observatory.live.assemble import Assembler
+from observatory.live.link import LinkTracker, retry_delay
+from observatory.model.clock import Clock, SystemClock
+from observatory.model.errors import BusUnreachableError, ObservatoryError
+from observatory.model.snapshot import Origin, Snapshot
+from observatory.model.text import line
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from observatory.bus import Bus
+    from observatory.bus.observe import Cursor, Observation
+    from observatory.model.dead_letter import DeadLetter
+    from observatory.model.event import Event
+    from observatory.model.protocols import Page
+
+DEADLINE_S = 3.0
+"""Seconds after which a look has failed, whatever it waits for: what is not known by then must be shown as old."""
+
+RECONNECT_S = 0.2
+"""Seconds in which a connection that somebody closed while it was idle is replaced before the link counts as lost."""
+
+REFRESH_RANGE_S = (0.25, 60.0)
+"""Shortest and longest time between two looks, in seconds."""
+
+
+class LiveSource:
+    """Snapshots of a live bus, one a tick.
+
+    Args:
+        bus: A connected bus.
+        refresh_s: Seconds between the end of one look and the next, kept within `REFRESH_RANGE_S`.
+        clock: The watcher's clock; by it the link is judged, never the swarm.
+    """
+
+    def __init__(self, bus: Bus, *, refresh_s: float = 1.0, clock: Clock | None = None) -> None:
+        self._bus = bus
+        self._clock = clock or SystemClock()
+        self._link = LinkTracker(bus.url, self._clock)
+        self._assembler = Assembler()
+        self._last = Snapshot(at_ms=0, origin=Origin.LIVE, link=self._link.view)
+        self._rearm = asyncio.Event()
+        self._refresh_s = _within_range(refresh_s)
+
+    @property
+    def refresh_s(self) -> float:
+        """Seconds between the end of one look and the next."""
+        return self._refresh_s
+
+    def set_refresh(self, seconds: float) -> None:
+        """Look every *seconds* from now on, kept within `REFRESH_RANGE_S`; the next look is at once."""
+        self._refresh_s = _within_range(seconds)
+        self._rearm.set()
+
+    async def snapshots(self) -> AsyncIterator[Snapshot]:
+        """Yield a snapshot at once and then one a tick; a lost link yields old data marked as such.
+
+        While the link is lost, attempts follow each other within `LONGEST_RETRY_S`, whatever the refresh. One
+        iterator at a time; it ends only when it is closed.
+        """
+        while True:
+            yield await self._tick()
+            await self._pause()
+
+    async def dead_letters(self, *, after: str | None = None, limit: int = 100) -> Page[DeadLetter]:
+        """Return dead letters, newest first, starting below the cursor *after*.
+
+        Raises:
+            BusError: The stream cannot be read; `BusUnreachableError` if nothing answers.
+        """
+        return await self._bus.dead_letters(after=after, limit=limit)
+
+    async def events(self, *, after: str | None = None, limit: int = 100) -> Page[Event]:
+        """Return facts of the log, newest first, starting below the cursor *after*.
+
+        Raises:
+            BusError: The log cannot be read; `BusUnreachableError` if nothing answers.
+        """
+        return await self._bus.events(after=after, limit=limit)
+
+    async def _tick(self) -> Snapshot:
+        sequence = self._last.sequence + 1
+        try:
+            observation = await _look(self._bus, self._assembler.cursor)
+        except Exception as error:  # whatever a bus can do to us, the screens must go on saying what they know
+            link = self._link.failed(_in_words(error))
+            self._last = replace(self._last, link=link, sequence=sequence)
+        else:
+            link = self._link.succeeded(observation.at_ms)
+            seen = self._clock.monotonic()
+            self._last = self._assembler.add(observation, link, seen=seen, sequence=sequence)
+        return self._last
+
+    async def _pause(self) -> None:
+        """Wait until the next look is due; a changed refresh makes it due at once."""
+        failures = self._link.failures
+        wait_s = retry_delay(failures, random.random()) if failures else self._refresh_s
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._rearm.wait()
+        self._rearm.clear()
+
+
+async def take_snapshot(bus: Bus, *, settle_s: float = 0.0) -> Snapshot:
+    """Take one snapshot.
+
+    Args:
+        bus: A connected bus.
+        settle_s: Seconds between two looks that rates are made of; 0 looks once and knows no rate.
+
+    Raises:
+        BusError: The bus cannot be looked at; `BusUnreachableError` if it does not answer in time.
+    """
+    clock = SystemClock()
+    assembler, link = Assembler(), LinkTracker(bus.url, clock)
+    observation = await _look(bus, assembler.cursor)
+    snapshot = assembler.add(observation, link.succeeded(observation.at_ms), seen=clock.monotonic(), sequence=1)
+    if settle_s <= 0:
+        return snapshot
+    await asyncio.sleep(settle_s)
+    observation = await _look(bus, assembler.cursor)
+    return assembler.add(observation, link.succeeded(observation.at_ms), seen=clock.monotonic(), sequence=2)
+
+
+async def _look(bus: Bus, cursor: Cursor) -> Observation:
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            return await bus.observe(cursor, deadline_s=RECONNECT_S)
+    except TimeoutError:
+        problem = f"no answer from {bus.url} within {DEADLINE_S:g} s"
+        raise BusUnreachableError(problem, "is the engine overloaded, or the network cut?") from None
+
+
+def _in_words(error: Exception) -> str:
+    return line(error.problem if isinstance(error, ObservatoryError) else f"{type(error).__name__}: {error}")
+
+
+def _within_range(seconds: float) -> float:
+    shortest, longest = REFRESH_RANGE_S
+    return min(max(seconds, shortest), longest)
