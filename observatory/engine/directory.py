@@ -31,8 +31,11 @@ CONFIG, LOG, SOCKET, AOF = "engine.conf", "engine.log", "engine.sock", "appendon
 OWN = frozenset({LOCK, USERS, STATE, PASSWORD, CONFIG, LOG, LOG + ".1", SOCKET, AOF, "dump.rdb"})
 """Every name that an engine may leave in its directory."""
 
-_GRACE_S = 2.0
-"""How long a lock without a living holder is waited for: a probe, or a server that is just dying."""
+_GRACE_DEAD_S = 3.0
+"""How long a lock without a living holder is waited for: a probe, or a child of a server that was killed."""
+
+_GRACE_ALIVE_S = 0.5
+"""How long a lock with a living holder is waited for: it may be on its way out."""
 
 
 class DirectoryInUseError(EngineError):
@@ -145,11 +148,11 @@ def locked(directory: Path) -> Iterator[int]:
     """
     handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        deadline = time.monotonic() + _GRACE_S
+        began = time.monotonic()
         while not _flock(handle, fcntl.LOCK_EX):
             state = State.load(directory)
             alive = state is not None and state.holder.alive()
-            if alive or time.monotonic() > deadline:
+            if time.monotonic() - began > (_GRACE_ALIVE_S if alive else _GRACE_DEAD_S):
                 raise _in_use(directory, state if alive else None)
             time.sleep(0.02)
         yield handle
@@ -175,6 +178,7 @@ class Users:
 
     Args:
         directory: The data directory.
+        patience_s: Seconds to wait for a last user who is just stopping the engine.
 
     Raises:
         DirectoryInUseError: The last user is leaving and does not come to an end with it.

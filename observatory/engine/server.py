@@ -31,12 +31,13 @@ _LOG_LIMIT = 1024 * 1024
 _LOG_LINE = re.compile(r"^\d+:\w .{10,40}? ([.\-*#]) (?P<said>.+)$")
 
 # The write end of the guard's stdin closes with its owner, however that ends. Until the owner has waited for
-# the server the pid cannot be given to another process, and when it does wait it ends the guard first.
+# the server the pid cannot be given to another process, and when it does wait it ends the guard at once.
+# Its data is about to be removed, so there is nothing to finish.
 _GUARD = """
 read -r line
-kill -TERM "$1" 2>/dev/null
+kill -KILL "$1" 2>/dev/null
 tries=0
-while kill -0 "$1" 2>/dev/null && [ $tries -lt 100 ]; do tries=$((tries + 1)); sleep 0.1; done
+while kill -0 "$1" 2>/dev/null && [ $tries -lt 20 ]; do tries=$((tries + 1)); sleep 0.1; done
 rm -rf -- "$2"
 """
 

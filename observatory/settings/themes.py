@@ -41,6 +41,9 @@ VARIABLES: Mapping[str, str] = {
 }
 """Colours of our own, and which of `COLORS` stands in where a theme does not name one."""
 
+# The toolkit's own style sheet needs these in a theme of the terminal's colours.
+_ANSI_VARIABLES = {"ansi-background": "background", "ansi-foreground": "foreground"}
+
 ANSI_COLORS = frozenset(
     f"ansi_{shade}{hue}"
     for shade in ("", "bright_")
@@ -179,12 +182,13 @@ def read_theme(path: Path) -> ThemeSpec:
     variables = _table(document, "variables") if "variables" in document.data else {}
     for key, value in variables.items():
         _check_variable(document, key, value, ansi=ansi)
+    stand_ins = {**VARIABLES, **_ANSI_VARIABLES} if ansi else VARIABLES
     return ThemeSpec(
         name=name,
         dark=_one(document, "dark", bool),
         ansi=ansi,
         **colors,
-        variables={key: colors[stand_in] for key, stand_in in VARIABLES.items()} | variables,
+        variables={key: colors[stand_in] for key, stand_in in stand_ins.items()} | variables,
         source=path,
     )
 

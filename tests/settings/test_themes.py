@@ -1,0 +1,169 @@
+"""Themes: the shipped ones can be read by everyone, and a user's broken one is a sentence, not a crash."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.theme import Theme
+from textual.widgets import Static
+
+from observatory.model.errors import SettingsError
+from observatory.settings import ThemeSpec, themes, themes_dir
+from observatory.settings.themes import COLORS, VARIABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHIPPED = themes().specs
+GOOD = (SHIPPED["observatory-dark"].source).read_text()
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the WCAG contrast ratio of two `#rrggbb` colours, 1 to 21."""
+
+    def luminance(color: str) -> float:
+        parts = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.fixture
+def user() -> Path:
+    """The user's own themes folder, empty."""
+    folder = themes_dir()
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_we_ship_a_theme_for_everyone() -> None:
+    """Dark, light, high contrast, colour-blind and the terminal's own colours come with the program, unbroken."""
+    assert set(SHIPPED) == {"observatory-dark", "observatory-light", "high-contrast", "colour-blind", "ansi"}
+    assert themes().problems == ()
+    assert {spec.dark for spec in SHIPPED.values()} == {True, False}
+
+
+@pytest.mark.parametrize("spec", [spec for spec in SHIPPED.values() if not spec.ansi], ids=lambda spec: spec.name)
+def test_everything_can_be_read(spec: ThemeSpec) -> None:
+    """Text has at least 4.5:1 on every ground, and every colour that carries a meaning at least 3:1."""
+    for ground in (spec.background, spec.surface, spec.panel):
+        assert contrast(spec.foreground, ground) >= 4.5
+        for key in VARIABLES:
+            assert contrast(spec.variables[key], ground) >= 3, (key, ground)
+        for key in ("primary", "secondary", "accent", "warning", "error", "success"):
+            assert contrast(getattr(spec, key), ground) >= 4.5, (key, ground)
+    cursor = spec.variables["block-cursor-foreground"], spec.variables["block-cursor-background"]
+    assert contrast(*cursor) >= 4.5
+
+
+@pytest.mark.parametrize("spec", SHIPPED.values(), ids=lambda spec: spec.name)
+def test_states_are_told_apart(spec: ThemeSpec) -> None:
+    """The four priorities have four colours, and so have the four states of an agent."""
+    assert len({spec.variables[f"lane-{key}"] for key in ("critical", "high", "normal", "low")}) == 4
+    assert len({spec.variables[f"agent-{key}"] for key in ("alive", "late", "stale", "dead")}) == 4
+
+
+async def test_the_toolkit_takes_every_theme(user: Path) -> None:
+    """Each theme, also one's own with no variables, can be switched to in a running app that uses its colours."""
+    for name in ("ansi", "observatory-dark"):
+        text = SHIPPED[name].source.read_text().split("[variables]")[0]
+        (user / f"{name}.toml").write_text(text.replace(f'"{name}"', f'"plain-{name}"'))
+    specs = themes().specs
+    assert len(specs) == len(SHIPPED) + 2
+
+    class Swatches(App[None]):
+        CSS = "\n".join(f"#{key} {{ color: ${key}; border: round $border-blurred; }}" for key in VARIABLES)
+
+        def __init__(self) -> None:
+            super().__init__()
+            for spec in specs.values():
+                colors = {key: getattr(spec, key) for key in COLORS}
+                self.register_theme(
+                    Theme(name=spec.name, dark=spec.dark, ansi=spec.ansi, variables=dict(spec.variables), **colors)
+                )
+            self.theme = "observatory-dark"
+
+        def compose(self) -> ComposeResult:
+            yield from (Static("x", id=key) for key in VARIABLES)
+
+    app = Swatches()
+    async with app.run_test() as pilot:
+        for name in specs:
+            app.theme = name
+            await pilot.pause()
+            assert app.current_theme.name == name
+
+
+def test_a_theme_of_ones_own(user: Path) -> None:
+    """A file with only the ten colours is a theme; what it does not name follows from them."""
+    (user / "mine.toml").write_text(GOOD.split("[variables]")[0].replace("observatory-dark", "mine"))
+    found = themes()
+    assert found.problems == ()
+    assert found.get("mine").variables["lane-critical"] == found.get("mine").error
+
+
+def test_ones_own_theme_replaces_a_shipped_one(user: Path) -> None:
+    """A file with the name of a shipped theme is taken instead of it; two of one's own are a problem."""
+    (user / "a.toml").write_text(GOOD.replace("#0c1016", "#000000"))
+    (user / "b.toml").write_text(GOOD)
+    found = themes()
+    assert found.get("observatory-dark").background == "#000000"
+    assert found.problems == (f"{user / 'b.toml'}: name: a.toml has the same name",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('error = "#f4736e"', 'error = "red"', "colors.error: line 10: must be #rrggbb"),
+        ('error = "#f4736e"', 'error = "ansi_red"', "colors.error: line 10: must be #rrggbb"),
+        ('error = "#f4736e"', "error = 5", "colors.error: line 10: must be #rrggbb"),
+        ('error = "#f4736e"', "", "colors: line 5: the colour error is missing"),
+        ('error = "#f4736e"', 'eror = "#f4736e"', "colors.eror: line 10: there is no such key (did you mean error?)"),
+        ("dark = true", 'dark = "yes"', "dark: line 3: must be true or false"),
+        ("dark = true", "", "dark: is missing; it must be true or false"),
+        ("dark = true", "drak = true", "drak: line 3: there is no such key (did you mean dark?)"),
+        ('name = "observatory-dark"', 'name = "[b]x"', "name: line 2: must be 1 to 40 lower-case letters"),
+        ("lane-high", "lane-hihg", "variables.lane-hihg: line 19: there is no such key (did you mean lane-high?)"),
+        ('lane-high = "#f5ab62"', 'lane-high = "#f5ab62 20%"', "variables.lane-high: line 19: must be #rrggbb"),
+        ('border = "#6cb2f5"', 'border = "red; } * { display: none"', "variables.border: line 30: must be #rrggbb"),
+        ('text-style = "none"', 'text-style = "blink"', "variables.block-cursor-text-style: line 34: must be none"),
+        ("[colors]", "[colors", "line 5: this is not TOML"),
+        ("[colors]", "[[colors]]", "colors: must be a table"),
+    ],
+)
+def test_a_broken_theme_is_a_sentence(user: Path, old: str, new: str, said: str) -> None:
+    """What is wrong in a theme file is said with file, key and line, and the other themes are there."""
+    assert old in GOOD
+    (user / "broken.toml").write_text(GOOD.replace(old, new, 1))
+    found = themes()
+    assert len(found.problems) == 1
+    assert found.problems[0].startswith(f"{user / 'broken.toml'}: {said}")
+    assert set(found.specs) == set(SHIPPED)
+
+
+def test_unreadable_things_in_the_folder_are_sentences_too(user: Path) -> None:
+    """A folder, a binary file or a dangling link with a theme's ending is named, not raised."""
+    (user / "a.toml").mkdir()
+    (user / "b.toml").write_bytes(b"\xff\xfe")
+    (user / "c.toml").symlink_to(user / "nowhere")
+    (user / "notes.txt").write_text("not a theme")
+    assert [problem.split(": ")[0] for problem in themes().problems] == [str(user / f"{n}.toml") for n in "abc"]
+
+
+def test_a_terminal_colour_that_does_not_exist_is_named(user: Path) -> None:
+    """An ANSI theme takes only the colours that a terminal has."""
+    text = SHIPPED["ansi"].source.read_text().replace('"ansi_red"', '"ansi_rde"', 1)
+    (user / "x.toml").write_text(text)
+    assert "colors.error: line 11: is not a colour of the terminal (did you mean ansi_red?)" in themes().problems[0]
+
+
+def test_an_unknown_theme_is_answered_with_the_nearest() -> None:
+    """Asking for a theme that is not there names the one that was probably meant."""
+    with pytest.raises(
+        SettingsError, match=r"there is no theme 'observatory-drak' \(did you mean observatory-dark\?\)"
+    ):
+        themes().get("observatory-drak")
