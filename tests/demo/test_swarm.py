@@ -1,0 +1,163 @@
+"""The swarm itself, in real processes on a real engine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from observatory.bus import Bus
+from observatory.demo import DemoOptions
+from observatory.demo.swarm import Demo, run_headless
+from observatory.model.agent import agent_of
+from tests.conftest import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OWNER = """
+import sys
+from observatory.demo import DemoOptions
+from observatory.demo.swarm import Demo
+demo = Demo(DemoOptions(incidents=()))
+print(demo.start(), demo.journals.parent, flush=True)
+sys.stdin.read()
+demo.stop()
+"""
+
+
+@pytest.fixture(scope="module")
+def books() -> dict[str, Any]:
+    """Return the books of one short run with every incident."""
+    return run_headless(DemoOptions(seed=7, seconds=10))
+
+
+@pytest.mark.xdist_group("demo")
+def test_the_books_of_a_run_with_every_incident_balance(books: dict[str, Any]) -> None:
+    """After crashes, a cut, a freeze and a flood nothing is lost, nothing is settled twice, every task is somewhere."""
+    assert (books["lost"], books["duplicated"], books["problems"]) == (0, 0, [])
+    parts = ("completed", "dead_lettered", "stale", "cancelled", "queued", "pending", "delayed")
+    assert books["published"] == sum(books[part] for part in parts)
+    assert books["acknowledged"] > 100
+    assert books["completed"] > 100
+    assert books["agents"] == 8
+
+
+@pytest.mark.xdist_group("demo")
+def test_a_short_run_shows_every_outcome(books: dict[str, Any]) -> None:
+    """Even ten seconds have retries, dead letters and cancels, and work of a crashed agent passes to another."""
+    for outcome in ("retried", "dead_lettered", "cancelled", "redelivered"):
+        assert books[outcome] > 0, outcome
+
+
+@pytest.mark.xdist_group("demo")
+async def test_the_swarm_is_alive_soon_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All named agents beat and complete work; `stop` ends every process and removes every file."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    demo = Demo(DemoOptions(agents=5, incidents=()))
+    demo.start()
+    try:
+        async with Bus.connect(demo.url) as bus:
+
+            async def complete() -> bool:
+                events = (await bus.events(limit=1000)).items
+                up = {agent_of(event.agent) for event in events if event.kind == "agent_up"}
+                return up == {"harold", "pink", "red", "blue", "cursor"} and "completed" in {e.kind for e in events}
+
+            await eventually(complete, timeout=20)
+        family = _descendants(os.getpid())
+    finally:
+        demo.stop()
+    await eventually(lambda: not _alive(family & _mentioning("observatory.demo")))
+    assert _files(tmp_path) == []
+
+
+@pytest.mark.xdist_group("demo")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_an_owner_that_is_killed_takes_everything_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    """However the owner dies, director, agents and engine end, and the directory is gone."""
+    with subprocess.Popen(  # noqa: ASYNC220  the test is about processes
+        [sys.executable, "-c", _OWNER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as owner:
+        assert owner.stdout is not None
+        said = owner.stdout.readline().decode()
+        assert "password" in said or "redis://" in said
+        family: set[int] = set()
+
+        def complete() -> bool:
+            family.update(_descendants(owner.pid))
+            return len(_mentioning("observatory.demo.agent") & family) == 5
+
+        await eventually(complete, timeout=20)
+        owner.send_signal(number)
+        owner.wait()
+    await eventually(lambda: not _alive(family), timeout=20)
+    await eventually(lambda: not _files(tmp_path))
+
+
+@pytest.mark.xdist_group("demo")
+async def test_agents_end_with_their_director_even_when_frozen() -> None:
+    """A director that is killed takes its agents along, those that were stopped by a signal too."""
+    with Demo(DemoOptions(incidents=())) as demo:
+        family: set[int] = set()
+
+        def complete() -> bool:
+            family.update(_mentioning("observatory.demo") & _descendants(os.getpid()))
+            return len(family) == 6
+
+        await eventually(complete, timeout=20)
+        director = (family & _mentioning("observatory.demo.director")).pop()
+        frozen = max(family - {director})
+        os.kill(frozen, signal.SIGSTOP)
+        await eventually(lambda: _state(frozen) == "T")
+        os.kill(director, signal.SIGKILL)
+        await eventually(lambda: not _alive(family - {director}))
+        assert demo.url
+
+
+def test_no_secret_is_on_a_command_line() -> None:
+    """The password of the engine is in no argument of any process of the swarm."""
+    with Demo(DemoOptions(agents=2, incidents=())) as demo:
+        secret = demo.url.partition("password=")[2] or demo.url.partition("://:")[2].partition("@")[0]
+        assert len(secret) > 20
+        assert not _mentioning(secret)
+
+
+def _processes() -> dict[int, tuple[int, str, str]]:
+    """Return parent, state and command line of every process."""
+    out = subprocess.run(
+        ["/bin/ps", "-eo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = (row.split(None, 3) for row in out.splitlines())
+    return {int(pid): (int(parent), state, args) for pid, parent, state, args in rows}
+
+
+def _descendants(pid: int) -> set[int]:
+    table = _processes()
+    found = {pid}
+    while more := {child for child, (parent, _, _) in table.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def _mentioning(words: str) -> set[int]:
+    return {pid for pid, (_, state, args) in _processes().items() if words in args and state[0] != "Z"}
+
+
+def _alive(pids: set[int]) -> set[int]:
+    return {pid for pid, (_, state, _) in _processes().items() if pid in pids and state[0] != "Z"}
+
+
+def _state(pid: int) -> str:
+    return _processes()[pid][1][0]
+
+
+def _files(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
