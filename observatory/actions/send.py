@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from observatory.bus import Bus
     from observatory.model.task import NewTask
 
+MAX_ID = 200
+"""Longest task id that the bus takes, in characters."""
+
 ALREADY_THERE = "a task with this id is already on the bus"
 
 
@@ -24,7 +27,7 @@ async def _plan(bus: Bus, request: SendTask) -> Selection:
     task = request.task
     _check(task)
     if await bus.record(task.id) is not None:
-        return Selection((), (SkippedItem(line(task.id), ALREADY_THERE),))
+        return Selection((), (SkippedItem(task.id, ALREADY_THERE),))
     label = f"{line(task.type, 64)} ({len(task.payload):,} bytes)" + (f" in {task.delay_s:g} s" if task.delay_s else "")
     return Selection((PlannedItem(task.id, "", bus.keys.lane(task.lane), label),))
 
@@ -34,7 +37,7 @@ async def _execute(bus: Bus, request: SendTask, items: tuple[PlannedItem, ...]) 
         return Outcome((), ())
     published = await bus.publish_task(request.task)
     if published.outcome is PublishOutcome.DUPLICATE:
-        return Outcome((), (), (SkippedItem(line(published.id), ALREADY_THERE),))
+        return Outcome((), (), (SkippedItem(published.id, ALREADY_THERE),))
     return Outcome((published.id,), (published.entry_id if published.outcome is PublishOutcome.QUEUED else "",))
 
 
@@ -44,8 +47,8 @@ def _check(task: NewTask) -> None:
     Raises:
         UsageError: Names the field.
     """
-    if not task.id:
-        raise UsageError("id is empty", "every task needs one of its own")
+    if not 1 <= len(task.id) <= MAX_ID:
+        raise UsageError(f"id has {len(task.id)} characters", f"every task needs one of its own, of at most {MAX_ID}")
     if not task.type.strip():
         raise UsageError("type is empty", "name the kind of work; agents choose their handler by it")
     if not is_queue_name(task.queue):

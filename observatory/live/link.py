@@ -40,10 +40,10 @@ class LinkTracker:
         """Looks that failed in a row."""
         return self._failures
 
-    def succeeded(self, data_ms: int, trouble: str = "") -> LinkView:
-        """A look succeeded and tells of *data_ms*, server time; *trouble* says what was nevertheless refused."""
+    def succeeded(self, data_ms: int) -> LinkView:
+        """A look succeeded and tells of *data_ms*, server time."""
         self._failures = 0
-        return self._enter(LinkState.DEGRADED if trouble else LinkState.READY, trouble, data_ms)
+        return self._enter(LinkState.READY, "", data_ms)
 
     def failed(self, reason: str) -> LinkView:
         """A look failed because of *reason*."""

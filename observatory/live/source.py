@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from observatory.model.event import Event
     from observatory.model.protocols import Page
 
-DEADLINE_S = 3.0
+DEADLINE_S = 2.0
 """Seconds after which a look has failed, whatever it waits for: what is not known by then must be shown as old."""
 
 RECONNECT_S = 0.2

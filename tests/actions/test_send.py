@@ -80,6 +80,7 @@ async def test_an_id_that_is_taken_is_seen_in_the_plan(bus: Bus) -> None:
     [
         ({"type": "  "}, "type"),
         ({"id": ""}, "id"),
+        ({"id": "x" * 201}, "id"),
         ({"queue": "no such\x1b[2J"}, "queue"),
         ({"queue": "dlq"}, "queue"),
         ({"payload": b"x" * (MAX_PAYLOAD + 1)}, "payload"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from contextlib import aclosing
@@ -116,6 +117,35 @@ async def test_rates_are_known_with_the_second_look(bus: Bus, plain: redis.Redis
     assert lane.in_rate > 0
     assert lane.out_rate == 0.0
     assert lane.trend == (0.0, 4.0)
+
+
+async def test_foreign_work_that_is_acknowledged_is_throughput(bus: Bus, plain: redis.Redis) -> None:
+    """A consumer that only sends XREADGROUP and XACK, and deletes nothing, has a rate out; the backlog follows it."""
+    stream = "cortex:tasks:high"
+    plain.xgroup_create(stream, "agents", id="0", mkstream=True)
+    for _ in range(6):
+        plain.xadd(stream, {"type": "x"})
+    async with watch(LiveSource(bus, refresh_s=0.25)) as shots:
+        assert lane_of(await anext(shots), stream).backlog == 6
+        rows: Any = plain.xreadgroup("agents", "go-1", {stream: ">"}, count=4)
+        plain.xack(stream, "agents", *(entry_id for entry_id, _ in rows[0][1]))
+        lane = lane_of(await anext(shots), stream)
+    assert (lane.length, lane.backlog, lane.pending, lane.in_rate) == (6, 2, 0, 0.0)
+    assert lane.out_rate is not None
+    assert lane.out_rate > 0
+
+
+async def test_an_engine_that_lost_everything_gives_no_false_rates(bus: Bus, plain: redis.Redis) -> None:
+    """When all keys are gone at once, rates are unknown for a look and the series has a gap."""
+    for number in range(5):
+        await bus.publish("deploy", {}, id=f"t-{number}", priority="high")
+    async with watch(LiveSource(bus, refresh_s=0.25)) as shots:
+        await anext(shots)
+        plain.flushall()
+        shot = await anext(shots)
+    lane = lane_of(shot, "cortex:tasks:high")
+    assert (lane.length, lane.in_rate, lane.out_rate) == (0, None, None)
+    assert math.isnan(shot.flow.published[-1])
 
 
 async def test_what_the_bus_client_does_is_in_flow_events_and_pages(bus: Bus) -> None:
