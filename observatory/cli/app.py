@@ -1,0 +1,106 @@
+"""`observatory` without a verb: the full-screen app on the bus that is meant."""
+
+# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from observatory.cli.attach import PATIENCE_S, named_file, settings_for
+from observatory.cli.output import note
+from observatory.cli.terminal import require_terminal
+from observatory.model.errors import SettingsError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from observatory.settings import Settings
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the app on the configured bus, or on the embedded engine, started if nobody has."""
+    settings = settings_for(args)
+    check_theme(settings)
+    require_terminal("observatory status")
+    with _bus(settings) as url:
+        return open_screen(args, url, settings)
+
+
+def check_theme(settings: Settings) -> None:
+    """Refuse a theme that does not exist, before anything is started.
+
+    Raises:
+        SettingsError: There is no such theme; the hint names the nearest.
+    """
+    from observatory.settings import themes
+
+    themes().get(settings.theme)
+
+
+@contextmanager
+def _bus(settings: Settings) -> Iterator[str]:
+    """Yield the address of the configured bus, or of the embedded engine for as long as somebody uses it."""
+    if settings.url:
+        yield settings.url
+        return
+    from observatory.engine import shared
+
+    with shared(settings.data_dir) as engine:
+        yield engine.url
+
+
+def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, context: str = "") -> int:
+    """Run the full-screen app until it is left, and return its exit code.
+
+    Args:
+        args: The command line.
+        url: Address of the bus.
+        settings: How it is shown.
+        context: What the bus is called on the screen; its masked address by default.
+
+    Raises:
+        BusUnreachableError: Nothing answers at the start; later that is a banner, not an end.
+    """
+    import asyncio
+
+    unkept: list[SettingsError] = []
+
+    def keep_theme(name: str) -> None:
+        from observatory.settings import save_choice
+
+        try:
+            save_choice("theme", name, file=named_file(args))
+        except SettingsError as error:
+            unkept[:] = [error]
+
+    async def show() -> int:
+        from observatory.actions import BusActions
+        from observatory.bus import Bus
+        from observatory.live import LiveSource
+        from observatory.settings import state_dir, themes
+        from observatory.tui.app import ObservatoryApp, run_app_async
+
+        bus = Bus.connect(url, prefix=settings.prefix, name="operator")
+        await bus.open(deadline_s=PATIENCE_S)
+        try:
+            app = ObservatoryApp(
+                LiveSource(bus, refresh_s=settings.refresh_s),
+                BusActions(bus),
+                themes=themes(),
+                theme=settings.theme,
+                context=context or bus.url,
+                refresh_s=settings.refresh_s,
+                read_only=settings.read_only,
+                on_theme_chosen=keep_theme,
+                state_dir=state_dir() / "reports",
+            )
+            return await run_app_async(app)
+        finally:
+            await bus.close()
+
+    code = asyncio.run(show())
+    for error in unkept:
+        note(f"the theme was not kept: {error}")
+    return code

@@ -1,0 +1,44 @@
+"""`observatory bench`: measure the engine of this machine and this product against each other."""
+
+# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from observatory.cli.output import out, out_json
+from observatory.cli.parser import add_verb
+from observatory.model.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from observatory.cli.parser import Verbs
+
+
+def register(verbs: Verbs) -> None:
+    """Add `bench` to the command line."""
+    parser = add_verb(verbs, "bench", run, summary="measure the engine and this product against each other")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="what to measure; without it, list what there is")
+    parser.add_argument("--json", action="store_true", help="print versions and figures as one JSON object")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions: a rough answer in seconds")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one benchmark; 1 if a figure misses what it must reach."""
+    import importlib
+
+    names = importlib.import_module("observatory.bench").BENCHMARKS
+    if args.name is None:
+        for name in names:
+            out(name)
+        return 0
+    if args.name not in names:
+        raise UsageError(f"there is no benchmark {args.name!r}", f"one of {', '.join(names)}")
+    result = importlib.import_module("observatory.bench.frame").run(args.name, quick=args.quick)
+    if args.json:
+        out_json(result.as_json())
+    else:
+        for text in result.as_lines():
+            out(text)
+    return 0 if result.ok else 1

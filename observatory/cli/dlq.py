@@ -1,0 +1,227 @@
+"""`observatory dlq`: look at dead letters and put them back to work."""
+
+# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from observatory.cli.attach import on_bus
+from observatory.cli.output import NONE, UNKNOWN, age, iso, note, number, out, out_json, plain, table
+from observatory.cli.parser import add_group, add_verb
+from observatory.model.errors import ObservatoryError, UsageError
+from observatory.model.text import block, line
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from observatory.bus import Bus
+    from observatory.cli.parser import Verbs
+    from observatory.model.dead_letter import DeadLetter
+    from observatory.model.plan import Plan, Report, SkippedItem
+
+HEAD = ("ID", "DIED", "REASON", "TYPE", "TASK", "TRIES", "ERROR")
+
+_ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}")
+
+
+def register(verbs: Verbs) -> None:
+    """Add `dlq` and its own verbs to the command line."""
+    verbs = add_group(verbs, "dlq", summary="list, show and requeue dead letters")
+
+    listing = add_verb(verbs, "ls", run_list, summary="list dead letters, newest first")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="at most this many (50)")
+    listing.add_argument("--after", metavar="ID", help="go on below this one")
+
+    show = add_verb(verbs, "show", run_show, summary="print everything about one dead letter")
+    show.add_argument("id", metavar="ID", help="as `dlq ls` shows it")
+
+    requeue = add_verb(
+        verbs,
+        "requeue",
+        run_requeue,
+        summary="put dead letters back into the lanes they came from",
+        details="Prints the plan and stops; with --yes it then does exactly what the plan says.",
+    )
+    requeue.add_argument("ids", nargs="+", metavar="ID", help="as `dlq ls` shows it")
+    requeue.add_argument("--yes", action="store_true", help="execute the plan")
+
+    for verb in (listing, show, requeue):
+        verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print a page of dead letters."""
+    if args.limit < 1:
+        raise UsageError(f"--limit: {args.limit} is not a number of dead letters", "at least 1")
+    _check(*([args.after] if args.after else []))
+
+    async def show(bus: Bus) -> int:
+        page = await bus.dead_letters(after=args.after, limit=args.limit)
+        if args.json:
+            out_json(
+                {"total": page.total, "after": page.after, "dead_letters": [_as_json(item) for item in page.items]}
+            )
+            return 0
+        if not page.items:
+            out("no dead letters")
+            return 0
+        for text in table(HEAD, map(_row, page.items), right=("TRIES",)):
+            out(text)
+        if page.after is not None:
+            total = "" if page.total is None else f" of {page.total:,}"
+            note(f"{len(page.items):,}{total}; the next: observatory dlq ls --after {page.after}")
+        return 0
+
+    return on_bus(args, show)
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Print one dead letter with all its fields and its payload."""
+    _check(args.id)
+
+    async def show(bus: Bus) -> int:
+        dead = await bus.dead_letter(args.id)
+        if dead is None:
+            raise ObservatoryError(f"there is no dead letter {args.id}", "see `observatory dlq ls`")
+        if args.json:
+            out_json(_as_json(dead))
+        else:
+            for text in _details(dead):
+                out(text)
+        return 0
+
+    return on_bus(args, show)
+
+
+def run_requeue(args: argparse.Namespace) -> int:
+    """Plan a requeue, print the plan, and execute it when told to."""
+    _check(*args.ids)
+
+    async def requeue(bus: Bus) -> int:
+        from observatory.actions import BusActions
+        from observatory.model.plan import RequeueDeadLetters
+
+        actions = BusActions(bus)
+        plan = await actions.plan(RequeueDeadLetters(tuple(dict.fromkeys(args.ids))))
+        if not args.json:
+            for text in _plan_lines(plan):
+                out(text)
+        report = await actions.execute(plan) if args.yes and plan.items else None
+        if args.json:
+            out_json({"plan": _plan_json(plan), "report": None if report is None else _report_json(report)})
+        elif report is not None:
+            for text in _report_lines(report):
+                out(text)
+        if not args.yes and plan.items:
+            note("nothing has been changed; add --yes to do this")
+        complete = len(plan.items if report is None else report.done) == len(plan.items) > 0 == len(plan.skipped)
+        return 0 if complete else 1
+
+    return on_bus(args, requeue, writes=args.yes)
+
+
+def _check(*ids: str) -> None:
+    for entry_id in ids:
+        if not _ENTRY_ID.fullmatch(entry_id):
+            raise UsageError(f"{entry_id!r} is not the id of a dead letter", "ids look like 1770000000000-0")
+
+
+def _row(dead: DeadLetter) -> tuple[str, ...]:
+    return (
+        dead.entry_id,
+        (iso(dead.died_ms) or UNKNOWN)[:19],
+        dead.reason,
+        dead.type or UNKNOWN,
+        dead.task_id or UNKNOWN,
+        number(dead.attempts),
+        dead.error or NONE,
+    )
+
+
+def _as_json(dead: DeadLetter) -> dict[str, object]:
+    return {
+        "id": dead.entry_id,
+        "task": dead.task_id,
+        "type": dead.type,
+        "reason": dead.reason,
+        "error": dead.error,
+        "attempts": dead.attempts,
+        "source": dead.source,
+        "source_id": dead.source_id,
+        "worker": dead.worker,
+        "died_at": iso(dead.died_ms),
+        "first_seen": iso(dead.first_seen_ms),
+        "requeues": dead.requeues,
+        "payload": plain(dead.payload),
+        "fields": [[plain(name), plain(value)] for name, value in dead.fields],
+    }
+
+
+def _details(dead: DeadLetter) -> Iterator[str]:
+    lived = None if dead.first_seen_ms is None else (dead.died_ms - dead.first_seen_ms) / 1000
+    facts = (
+        ("id", dead.entry_id),
+        ("task", dead.task_id or UNKNOWN),
+        ("type", dead.type or UNKNOWN),
+        ("reason", dead.reason),
+        ("error", dead.error or NONE),
+        ("attempts", number(dead.attempts)),
+        ("requeued", number(dead.requeues)),
+        ("came from", f"{dead.source or UNKNOWN} {dead.source_id}"),
+        ("given up by", dead.worker or NONE),
+        ("died", f"{iso(dead.died_ms) or UNKNOWN}, {age(lived, none=UNKNOWN)} after it arrived"),
+    )
+    yield from (f"{name:<12}{line(value, 1000)}" for name, value in facts)
+    shown = {b"payload", b"data", b"body"}
+    for name, value in dead.fields:
+        if name not in shown:
+            yield f"  {line(name, 60)}: {line(value)}"
+    yield ""
+    yield block(_pretty(dead.payload))
+
+
+def _pretty(payload: bytes) -> str | bytes:
+    import json
+
+    try:
+        return json.dumps(json.loads(payload), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return payload
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    yield line(f"plan: {plan.summary}")
+    yield from (line(f"  {item.id}  {item.label}  {item.source} → {item.target}") for item in plan.items)
+    yield from _skipped_lines(plan.skipped)
+
+
+def _report_lines(report: Report) -> Iterator[str]:
+    yield line(f"done: {report.summary}")
+    yield from (line(f"  {done} → {entry}") for done, entry in zip(report.done, report.entries, strict=False))
+    yield from _skipped_lines(report.skipped)
+
+
+def _skipped_lines(skipped: Sequence[SkippedItem]) -> Iterator[str]:
+    yield from (line(f"  {item.id}  skipped: {item.why}") for item in skipped)
+
+
+def _plan_json(plan: Plan) -> dict[str, object]:
+    return {
+        "id": plan.id,
+        "verb": plan.verb,
+        "items": [
+            {"id": item.id, "source": item.source, "target": item.target, "label": item.label} for item in plan.items
+        ],
+        "skipped": _skipped_json(plan.skipped),
+    }
+
+
+def _report_json(report: Report) -> dict[str, object]:
+    return {"done": list(report.done), "entries": list(report.entries), "skipped": _skipped_json(report.skipped)}
+
+
+def _skipped_json(skipped: Sequence[SkippedItem]) -> list[dict[str, str]]:
+    return [{"id": item.id, "why": item.why} for item in skipped]

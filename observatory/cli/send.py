@@ -1,0 +1,109 @@
+"""`observatory send`: publish one task."""
+
+# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from observatory.cli.attach import on_bus
+from observatory.cli.output import note, out, out_json
+from observatory.cli.parser import add_verb
+from observatory.model.errors import BusError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from observatory.bus import Bus
+    from observatory.cli.parser import Verbs
+    from observatory.model.task import NewTask
+
+DETAILS = """\
+examples:
+  observatory send deploy --payload '{"service": "api"}'
+  observatory send code_task --to pink --priority critical --payload @task.json
+  jq -c . task.json | observatory send deploy --queue deploy --payload - --ttl 10m
+"""
+
+
+def register(verbs: Verbs) -> None:
+    """Add `send` to the command line."""
+    parser = add_verb(verbs, "send", run, summary="publish one task", details=DETAILS)
+    parser.add_argument("type", metavar="TYPE", help="what kind of work it is; agents choose their handler by it")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--to", default="", metavar="AGENT", help="only this agent may take it")
+    where.add_argument("--queue", default="", metavar="QUEUE", help="queue it waits in (shared)")
+    parser.add_argument("--priority", default="normal", metavar="P", help="critical, high, normal (default) or low")
+    parser.add_argument(
+        "--ttl", default="", metavar="TIME", help="time after which it is stale, as in 90, 30s, 5m, 1h30m (1h)"
+    )
+    parser.add_argument("--delay", default="", metavar="TIME", help="time to wait before it becomes due (none)")
+    parser.add_argument(
+        "--payload", default="", metavar="JSON", help="the work itself: JSON or plain text, @file, or - for stdin"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was published as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Publish the task that the command line describes."""
+    task = _task(args)
+
+    async def publish(bus: Bus) -> int:
+        from observatory.actions import BusActions
+        from observatory.model.plan import SendTask
+
+        actions = BusActions(bus)
+        plan = await actions.plan(SendTask(task))
+        try:
+            report = await actions.execute(plan)
+        except BusError as error:
+            raise type(error)(f"cannot send to {plan.items[0].target}: {error.problem}", error.hint) from error
+        for item in report.skipped:
+            note(f"{item.id}: {item.why}")
+        if not report.done:
+            return 1
+        target = plan.items[0].target
+        entry = None if task.delay_s else report.entries[0]
+        if args.json:
+            out_json({"id": task.id, "stream": target, "entry_id": entry, "delay_s": task.delay_s})
+        else:
+            out(f"{task.id} → {target} {entry or f'in {task.delay_s:g} s'}")
+        return 0
+
+    return on_bus(args, publish, writes=True)
+
+
+def _task(args: argparse.Namespace) -> NewTask:
+    from observatory.model.draft import TaskDraft
+
+    return TaskDraft.parse(
+        type=args.type,
+        to=f"@{args.to.removeprefix('@')}" if args.to else args.queue,
+        priority=args.priority,
+        ttl=args.ttl,
+        delay=args.delay,
+        payload=_payload(args.payload),
+    )
+
+
+def _payload(text: str) -> str:
+    """Take the payload from the command line, from a file or from stdin.
+
+    Raises:
+        UsageError: The file cannot be read, or is not text.
+    """
+    from pathlib import Path
+
+    if text == "-":
+        name, read = "stdin", sys.stdin.buffer.read
+    elif text.startswith("@"):
+        name, read = text[1:], Path(text[1:]).read_bytes
+    else:
+        return text
+    try:
+        return read().decode().strip()
+    except OSError as error:
+        raise UsageError(f"payload: {name}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"payload: {name}: byte {error.start} is not UTF-8 text") from None

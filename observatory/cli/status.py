@@ -1,0 +1,118 @@
+"""`observatory status`: one snapshot of the swarm, for people or as JSON."""
+
+# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from observatory.cli.attach import on_bus
+from observatory.cli.output import NONE, UNKNOWN, age, iso, number, out, out_json, rate, table
+from observatory.cli.parser import add_verb
+from observatory.model.text import line
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from observatory.bus import Bus
+    from observatory.cli.parser import Verbs
+    from observatory.model.snapshot import AgentView, LaneView, Snapshot
+
+SETTLE_S = 0.5
+"""Seconds between the two looks that rates are made of."""
+
+LANE_HEAD = ("LANE", "BACKLOG", "LAG", "PENDING", "CONSUMERS", "OLDEST", "IN/S", "OUT/S", "STATE")
+AGENT_HEAD = ("AGENT", "STATE", "SEEN", "PENDING", "DONE", "FAILED", "TASK", "FOR")
+
+
+def register(verbs: Verbs) -> None:
+    """Add `status` to the command line."""
+    parser = add_verb(verbs, "status", run, summary="print one snapshot of lanes, agents and dead letters")
+    parser.add_argument("--json", action="store_true", help="print it as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Take one snapshot and print it."""
+
+    async def look(bus: Bus) -> int:
+        from observatory.live import take_snapshot
+
+        snapshot = await take_snapshot(bus, settle_s=SETTLE_S)
+        if args.json:
+            from observatory.live.document import snapshot_document
+
+            out_json(snapshot_document(snapshot))
+        else:
+            for text in as_text(snapshot):
+                out(text)
+        return 0
+
+    return on_bus(args, look)
+
+
+def as_text(snapshot: Snapshot) -> Iterator[str]:
+    """Yield the lines of *snapshot* that a person reads."""
+    link, engine = snapshot.link, snapshot.engine
+    server = f"{engine.product} {engine.version}".strip() or UNKNOWN
+    reason = f": {link.reason}" if link.reason else ""
+    yield line(f"{link.state}{reason}  {link.url}  {server}  at {iso(snapshot.at_ms)}")
+    yield from (line(f"warning: {warning}") for warning in engine.warnings)
+    yield ""
+    yield from table(LANE_HEAD, map(_lane_row, snapshot.lanes), right=LANE_HEAD[1:8])
+    yield ""
+    if snapshot.agents:
+        yield from table(AGENT_HEAD, map(_agent_row, snapshot.agents), right=("SEEN", "PENDING", "DONE", "FAILED"))
+    else:
+        yield "no agents: none has sent a heartbeat yet"
+    yield ""
+    yield line(_dead_letters(snapshot))
+    yield f"delayed: {number(snapshot.delayed)}"
+
+
+def _lane_row(lane: LaneView) -> tuple[str, ...]:
+    if lane.problem:
+        unknown = (UNKNOWN,) * 7
+        return (_lane_name(lane), *unknown, f"{lane.state}: {lane.problem}")
+    return (
+        _lane_name(lane),
+        number(lane.backlog),
+        number(lane.lag) if lane.groups else NONE,
+        number(lane.pending),
+        number(lane.consumers),
+        age(lane.oldest_waiting_s),
+        rate(lane.in_rate),
+        rate(lane.out_rate),
+        str(lane.state),
+    )
+
+
+def _lane_name(lane: LaneView) -> str:
+    from observatory.model.task import Lane
+
+    return str(Lane(lane.queue, lane.priority))
+
+
+def _agent_row(agent: AgentView) -> tuple[str, ...]:
+    return (
+        agent.name,
+        str(agent.state or UNKNOWN),
+        age(agent.last_seen_s, none="never"),
+        number(agent.pending),
+        number(agent.done),
+        number(agent.failed),
+        agent.task or NONE,
+        age(agent.task_age_s, none=UNKNOWN if agent.task else NONE),
+    )
+
+
+def _dead_letters(snapshot: Snapshot) -> str:
+    dead = snapshot.dead_letters
+    if dead.problem:
+        return f"dead letters: {UNKNOWN}: {dead.problem}"
+    text = f"dead letters: {number(dead.total)}"
+    if dead.reasons:
+        reasons = ", ".join(f"{name} {count:,}" for name, count in dead.reasons)
+        partial = f" of the newest {dead.counted:,}" if dead.total is not None and dead.counted < dead.total else ""
+        text += f" ({reasons}{partial}; oldest {age(dead.oldest_s)})"
+    return text

@@ -1,0 +1,113 @@
+"""`observatory tail`: follow the event log."""
+
+# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from observatory.cli.attach import on_bus
+from observatory.cli.output import clock, iso, note, out, out_json
+from observatory.cli.parser import add_verb
+from observatory.model.errors import UsageError
+from observatory.model.text import line
+
+if TYPE_CHECKING:
+    import argparse
+
+    from observatory.bus import Bus
+    from observatory.cli.parser import Verbs
+    from observatory.model.event import Event
+
+BEFORE = 10
+"""Events that are printed from before the start when nothing says where to begin."""
+
+_ENTRY_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
+
+
+def register(verbs: Verbs) -> None:
+    """Add `tail` to the command line."""
+    parser = add_verb(
+        verbs,
+        "tail",
+        run,
+        summary="follow the event log until interrupted",
+        details="example:\n  observatory tail --kind retried --kind dead_lettered",
+    )
+    parser.add_argument("--after", metavar="ID", help=f"begin after this event (default: the last {BEFORE} first)")
+    parser.add_argument(
+        "--kind", action="append", default=[], metavar="KIND", help="only this kind; may be given more than once"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object per event and line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print events as they happen."""
+    kinds = frozenset(args.kind)
+    _check(args.after, kinds)
+
+    async def follow(bus: Bus) -> int:
+        def show(event: Event) -> None:
+            if kinds and event.kind not in kinds:
+                return
+            if args.json:
+                out_json(as_json(event), lines=True)
+            else:
+                out(as_line(event), flush=True)
+
+        after = args.after
+        if after is None:
+            page = await bus.events(limit=BEFORE)
+            for event in reversed(page.items):
+                show(event)
+                after = event.id
+            if after is None:
+                note("no events yet; waiting for the first")
+        async for event in bus.tail(after=after):
+            show(event)
+        return 0
+
+    return on_bus(args, follow)
+
+
+def as_json(event: Event) -> dict[str, object]:
+    """Return *event* as plain data."""
+    return {
+        "id": event.id,
+        "at": iso(event.ts_ms),
+        "kind": event.kind,
+        "task": event.task,
+        "type": event.type,
+        "lane": event.lane,
+        "agent": event.agent,
+        "attempt": event.attempt,
+        "reason": event.reason,
+        "ms": event.ms,
+        "detail": event.detail,
+    }
+
+
+def as_line(event: Event) -> str:
+    """Return *event* as one printable line for people."""
+    parts = (
+        f"{clock(event.ts_ms)}  {line(event.kind, 20):<13}",
+        event.type,
+        event.task,
+        event.lane,
+        event.agent,
+        f"attempt {event.attempt}" if event.attempt > 1 else "",
+        event.reason,
+        "" if event.ms is None else f"{event.ms} ms",
+        event.detail,
+    )
+    return "  ".join(line(part) for part in parts if part)
+
+
+def _check(after: str | None, kinds: frozenset[str]) -> None:
+    from observatory.model.event import EventKind
+
+    for kind in sorted(kinds - set(EventKind)):
+        raise UsageError(f"--kind: there is no kind {kind!r}", f"one of {', '.join(EventKind)}")
+    if after is not None and not _ENTRY_ID.fullmatch(after):
+        raise UsageError(f"--after: {after!r} is not the id of an event", "ids look like 1770000000000-0")
