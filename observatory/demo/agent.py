@@ -65,9 +65,11 @@ class AgentProcess:
             for planner in self._planners.values():
                 await planner.close()
 
-    def obey(self, order: Order) -> None:
-        """Carry out one order of the director."""
-        self._verbs[order["do"]](order)
+    async def obey(self, orders: asyncio.Queue[Order]) -> None:
+        """Carry out the director's orders as they come."""
+        while True:
+            order = await orders.get()
+            self._verbs[order["do"]](order)
 
     def _employ(self, agent: Agent) -> Worker:
         brief = self._office.brief
@@ -108,14 +110,17 @@ class AgentProcess:
 async def serve(lifeline: Lifeline, brief: Brief) -> None:
     """Connect to the bus and work until told to stop."""
     loop = asyncio.get_running_loop()
+    orders: asyncio.Queue[Order] = asyncio.Queue()
+    lifeline.watch(
+        orders=lambda order: loop.call_soon_threadsafe(orders.put_nowait, order),
+        # Nobody is left to work for, and nobody to tell: what is in hand is redelivered to whoever comes.
+        cut=lambda: os._exit(0),
+    )
     async with Bus.connect(brief.url, name=brief.host.name) as bus:
         process = AgentProcess(Office(brief, bus))
-        lifeline.watch(
-            orders=lambda order: loop.call_soon_threadsafe(process.obey, order),
-            # Nobody is left to work for, and nobody to tell: what is in hand is redelivered to whoever comes.
-            cut=lambda: os._exit(0),
-        )
+        obedience = asyncio.create_task(process.obey(orders))
         await process.run()
+        obedience.cancel()
 
 
 def main() -> int:

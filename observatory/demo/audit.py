@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from observatory.demo.journal import Testimony
+    from observatory.demo.journal import Accounts
 
 GROUP = "workers"
 """Group by which the demo's workers read."""
@@ -105,7 +105,7 @@ def balance(url: str, journals: Path) -> dict[str, Any]:
     return settle_books(said, events, census)
 
 
-def settle_books(said: Testimony, events: Sequence[Event], census: Census) -> dict[str, Any]:
+def settle_books(said: Accounts, events: Sequence[Event], census: Census) -> dict[str, Any]:
     """Compare the three witnesses. Pure.
 
     Args:

@@ -38,7 +38,7 @@ class Journal:
 
 
 @dataclass(slots=True)
-class Testimony:
+class Accounts:
     """What all processes of a swarm say together.
 
     Attributes:
@@ -54,13 +54,13 @@ class Testimony:
         return set(self.words[what])
 
 
-def gather(directory: Path) -> Testimony:
+def gather(directory: Path) -> Accounts:
     """Read every journal in *directory*.
 
     Raises:
         ValueError: A line other than a last one is damaged: then the journals prove nothing.
     """
-    said = Testimony()
+    said = Accounts()
     for path in sorted(directory.glob("*.jsonl")):
         *lines, rest = path.read_bytes().split(b"\n")
         for line in lines:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from observatory.demo.audit import Census, settle_books
-from observatory.demo.journal import Journal, Testimony, gather
+from observatory.demo.journal import Accounts, Journal, gather
 from observatory.model.event import Event, EventKind
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ def _log(*facts: tuple[EventKind, str]) -> list[Event]:
     return [Event(f"{n}-0", kind, n, task=task, lane="cortex:tasks:low") for n, (kind, task) in enumerate(facts, 1)]
 
 
-def _said(what: str, *tasks: str) -> Testimony:
-    said = Testimony()
+def _said(what: str, *tasks: str) -> Accounts:
+    said = Accounts()
     said.words[what].update(tasks)
     return said
 
@@ -41,20 +41,20 @@ def test_a_task_with_two_final_states_is_counted_as_duplicated() -> None:
         (EventKind.REQUEUED, "b"),
         (EventKind.COMPLETED, "b"),
     )
-    assert settle_books(Testimony(), twice, Census())["duplicated"] == 1
-    assert settle_books(Testimony(), again, Census())["duplicated"] == 0
+    assert settle_books(Accounts(), twice, Census())["duplicated"] == 1
+    assert settle_books(Accounts(), again, Census())["duplicated"] == 0
 
 
 def test_work_that_nobody_did_is_noticed() -> None:
     """A completion in the log that no process remembers is a problem with the task's name in it."""
     log = _log((EventKind.PUBLISHED, "a"), (EventKind.COMPLETED, "a"))
     assert settle_books(_said("finished", "a"), log, Census())["problems"] == []
-    assert any("finished by nobody: a" in line for line in settle_books(Testimony(), log, Census())["problems"])
+    assert any("finished by nobody: a" in line for line in settle_books(Accounts(), log, Census())["problems"])
 
 
 def test_where_log_and_engine_disagree_is_said_in_words() -> None:
     """A task that the log has in a lane while the engine has it delayed is a problem with its name in it."""
-    books = settle_books(Testimony(), _log((EventKind.PUBLISHED, "a")), Census(delayed=["a"]))
+    books = settle_books(Accounts(), _log((EventKind.PUBLISHED, "a")), Census(delayed=["a"]))
     assert len(books["problems"]) == 2
     assert all(problem.endswith(": a") for problem in books["problems"])
 

@@ -12,8 +12,10 @@ import pytest
 
 from observatory.bus import Bus
 from observatory.demo import DemoOptions
+from observatory.demo.roster import agent_names
 from observatory.demo.swarm import Demo, run_headless
 from observatory.model.agent import agent_of
+from observatory.model.event import EventKind
 from tests.conftest import eventually
 
 if TYPE_CHECKING:
@@ -22,12 +24,21 @@ if TYPE_CHECKING:
 _OWNER = """
 import sys
 from observatory.demo import DemoOptions
+from observatory.demo.roster import agent_names
 from observatory.demo.swarm import Demo
 demo = Demo(DemoOptions(incidents=()))
 print(demo.start(), demo.journals.parent, flush=True)
 sys.stdin.read()
 demo.stop()
 """
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    """Return a folder that takes the place of the machine's temporary one."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -55,36 +66,31 @@ def test_a_short_run_shows_every_outcome(books: dict[str, Any]) -> None:
 
 
 @pytest.mark.xdist_group("demo")
-async def test_the_swarm_is_alive_soon_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_swarm_is_alive_soon_and_leaves_nothing(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All named agents beat and complete work; `stop` ends every process and removes every file."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    demo = Demo(DemoOptions(agents=5, incidents=()))
+    monkeypatch.setattr("tempfile.tempdir", str(room))
+    demo = Demo(DemoOptions(incidents=()))
     demo.start()
     try:
         async with Bus.connect(demo.url) as bus:
-
-            async def complete() -> bool:
-                events = (await bus.events(limit=1000)).items
-                up = {agent_of(event.agent) for event in events if event.kind == "agent_up"}
-                return up == {"harold", "pink", "red", "blue", "cursor"} and "completed" in {e.kind for e in events}
-
-            await eventually(complete, timeout=20)
-        family = _descendants(os.getpid())
+            await eventually(lambda: _settled_in(bus), timeout=20)
+        family = _family("agent") | _family("director")
+        assert len(family) == 6
     finally:
         demo.stop()
-    await eventually(lambda: not _alive(family & _mentioning("observatory.demo")))
-    assert _files(tmp_path) == []
+    assert not _alive(family)
+    assert _files(room) == []
 
 
 @pytest.mark.xdist_group("demo")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-async def test_an_owner_that_is_killed_takes_everything_with_it(tmp_path: Path, number: signal.Signals) -> None:
+async def test_an_owner_that_is_killed_takes_everything_with_it(room: Path, number: signal.Signals) -> None:
     """However the owner dies, director, agents and engine end, and the directory is gone."""
     with subprocess.Popen(  # noqa: ASYNC220  the test is about processes
         [sys.executable, "-c", _OWNER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(room)},
     ) as owner:
         assert owner.stdout is not None
         said = owner.stdout.readline().decode()
@@ -99,26 +105,20 @@ async def test_an_owner_that_is_killed_takes_everything_with_it(tmp_path: Path, 
         owner.send_signal(number)
         owner.wait()
     await eventually(lambda: not _alive(family), timeout=20)
-    await eventually(lambda: not _files(tmp_path))
+    await eventually(lambda: not _files(room))
 
 
 @pytest.mark.xdist_group("demo")
 async def test_agents_end_with_their_director_even_when_frozen() -> None:
     """A director that is killed takes its agents along, those that were stopped by a signal too."""
     with Demo(DemoOptions(incidents=())) as demo:
-        family: set[int] = set()
-
-        def complete() -> bool:
-            family.update(_mentioning("observatory.demo") & _descendants(os.getpid()))
-            return len(family) == 6
-
-        await eventually(complete, timeout=20)
-        director = (family & _mentioning("observatory.demo.director")).pop()
-        frozen = max(family - {director})
+        await eventually(lambda: len(_family("agent")) == 5, timeout=20)
+        agents, director = _family("agent"), _family("director").pop()
+        frozen = max(agents)
         os.kill(frozen, signal.SIGSTOP)
         await eventually(lambda: _state(frozen) == "T")
         os.kill(director, signal.SIGKILL)
-        await eventually(lambda: not _alive(family - {director}))
+        await eventually(lambda: not _alive(agents))
         assert demo.url
 
 
@@ -149,6 +149,18 @@ def _descendants(pid: int) -> set[int]:
 
 def _mentioning(words: str) -> set[int]:
     return {pid for pid, (_, state, args) in _processes().items() if words in args and state[0] != "Z"}
+
+
+async def _settled_in(bus: Bus) -> bool:
+    """Say whether all eight agents are up and the first work is done."""
+    events = (await bus.events(limit=1000)).items
+    up = {agent_of(event.agent) for event in events if event.kind == EventKind.AGENT_UP}
+    return up == set(agent_names(8)) and any(event.kind == EventKind.COMPLETED for event in events)
+
+
+def _family(part: str) -> set[int]:
+    """Return the processes of the demo that this test started."""
+    return _mentioning(f"-m observatory.demo.{part}") & _descendants(os.getpid())
 
 
 def _alive(pids: set[int]) -> set[int]:
