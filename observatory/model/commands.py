@@ -1,0 +1,277 @@
+"""Every command of the screens, declared once, as plain data.
+
+From this table come the key bindings, the footer, the palette, the `:` names, the help page, the keymap ids, what
+`observatory keys` prints and the rule that says when a command may run. It knows nothing of how screens are drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from observatory.model.snapshot import LinkState, Origin
+
+
+class Needs(StrEnum):
+    """What must be there before a command makes sense."""
+
+    NOTHING = "nothing"
+    SELECTION = "selection"
+    """A row under the cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing that a person can do.
+
+    Attributes:
+        id: Stable identity; keymaps and tests speak of it.
+        action: The verb that carries it out in its view.
+        keys: Keys it is bound to, in the names of the terminal toolkit; empty for palette and `:` only.
+        label: Two words at most, for the footer.
+        description: One sentence, for help and palette.
+        name: Its word on the `:` command line.
+        group: Heading it stands under on the help page.
+        scope: Where it works; a view is a stack of scopes, see `VIEWS`.
+        writes: It changes the bus, so read-only and replay take it away.
+        needs: What must be there before it makes sense.
+        footer: Its place in the footer, smallest first; 0 keeps it out.
+        argument: What its `:` form takes after the name, as a word; empty for nothing.
+        priority: It also works over a dialog and inside a text field.
+    """
+
+    id: str
+    action: str
+    keys: tuple[str, ...]
+    label: str
+    description: str
+    name: str
+    group: str
+    scope: str
+    writes: bool = False
+    needs: Needs = Needs.NOTHING
+    footer: int = 0
+    argument: str = ""
+    priority: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What decides whether a command may run now.
+
+    Attributes:
+        read_only: The operator asked for a session that changes nothing.
+        origin: Where the shown snapshot comes from.
+        link: The link to the bus.
+        selection: There is a row under the cursor.
+    """
+
+    read_only: bool = False
+    origin: Origin = Origin.LIVE
+    link: LinkState = LinkState.READY
+    selection: bool = True
+
+
+def refusal(command: Command, situation: Situation) -> str:
+    """Say in words why *command* may not run in *situation*; empty when it may."""
+    if command.writes:
+        if situation.origin is Origin.REPLAY:
+            return "this is the past: return to live first"
+        if situation.read_only:
+            return "this session is read-only"
+        if situation.link not in {LinkState.READY, LinkState.DEGRADED}:
+            return "the bus is not reachable now"
+    if command.needs is Needs.SELECTION and not situation.selection:
+        return "nothing is selected"
+    return ""
+
+
+def commands_of(view: str) -> tuple[Command, ...]:
+    """Return the commands that work in *view*, in the order of the table.
+
+    Raises:
+        KeyError: There is no such view.
+    """
+    scopes = VIEWS[view]
+    return tuple(command for command in COMMANDS if command.scope in scopes)
+
+
+def command(identity: str) -> Command:
+    """Return the command with the id *identity*.
+
+    Raises:
+        KeyError: There is no such command.
+    """
+    return _BY_ID[identity]
+
+
+VIEWS: dict[str, tuple[str, ...]] = {
+    "overview": ("app", "screen", "list"),
+    "dead-letters": ("app", "screen", "list", "dead-letters"),
+    "send": ("app", "form"),
+    "help": ("app", "page", "list"),
+    "command-line": ("app", "prompt"),
+}
+"""Scopes that are alive in each view; two commands of one view never share a key."""
+
+_LOOK, _MOVE, _CHANGE, _APP = "Screens", "Move", "Change (upper case and forms)", "App"
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "screen.overview", "show_screen('overview')", ("1",), "Overview",
+        "Is the swarm healthy, and if not, where: lanes, agents, dead letters, rates, events.",
+        "overview", _LOOK, "screen", footer=1,
+    ),
+    Command(
+        "screen.dead-letters", "show_screen('dead-letters')", ("4",), "Dead letters",
+        "Tasks that will not run again by themselves, with why, and their payload.",
+        "dead", _LOOK, "screen", footer=2,
+    ),
+    Command(
+        "task.send", "send_task", ("s",), "Send",
+        "Send a task: type, lane, time to live, delay and payload, with the exact entry before it goes.",
+        "send", _CHANGE, "screen", writes=True, footer=3,
+    ),
+    Command(
+        "dead-letters.requeue", "requeue", ("R",), "Requeue",
+        "Put the selected dead letter back into the lane it came from, with fresh attempts.",
+        "requeue", _CHANGE, "dead-letters", writes=True, needs=Needs.SELECTION, footer=4,
+    ),
+    Command(
+        "dead-letters.reload", "reload", ("r",), "Reload",
+        "Read the list again from the bus.",
+        "reload", _LOOK, "dead-letters", footer=9,
+    ),
+    Command(
+        "list.open", "open", ("enter",), "Open",
+        "Open what is under the cursor.",
+        "open", _MOVE, "list", needs=Needs.SELECTION,
+    ),
+    Command(
+        "list.down", "move(1)", ("j", "down"), "Down", "One row down.", "down", _MOVE, "list",
+    ),
+    Command(
+        "list.up", "move(-1)", ("k", "up"), "Up", "One row up.", "up", _MOVE, "list",
+    ),
+    Command(
+        "list.right", "sidestep(1)", ("l", "right"), "Right", "One column right.", "right", _MOVE, "list",
+    ),
+    Command(
+        "list.left", "sidestep(-1)", ("h", "left"), "Left", "One column left.", "left", _MOVE, "list",
+    ),
+    Command(
+        "list.top", "top", ("g", "home"), "Top", "To the first row.", "top", _MOVE, "list",
+    ),
+    Command(
+        "list.bottom", "bottom", ("G", "end"), "Bottom", "To the last row.", "bottom", _MOVE, "list",
+    ),
+    Command(
+        "list.page-down", "page(1)", ("ctrl+f", "pagedown"), "Page down", "One page down.", "page-down", _MOVE, "list",
+    ),
+    Command(
+        "list.page-up", "page(-1)", ("ctrl+b", "pageup"), "Page up", "One page up.", "page-up", _MOVE, "list",
+    ),
+    Command(
+        "list.half-down", "page(0.5)", ("ctrl+d",), "Half down", "Half a page down.", "half-down", _MOVE, "list",
+    ),
+    Command(
+        "list.half-up", "page(-0.5)", ("ctrl+u",), "Half up", "Half a page up.", "half-up", _MOVE, "list",
+    ),
+    Command(
+        "list.copy", "copy_name", ("c",), "Copy",
+        "Copy what names the row (key, agent, id), over SSH too (OSC 52).",
+        "copy", _LOOK, "list", needs=Needs.SELECTION, footer=8,
+    ),
+    Command(
+        "list.copy-json", "copy_json", ("y",), "Copy JSON",
+        "Copy the whole row as raw JSON, over SSH too (OSC 52).",
+        "copy-json", _LOOK, "list", needs=Needs.SELECTION,
+    ),
+    Command(
+        "panel.next", "next_panel", ("tab",), "Next panel", "To the next panel.", "next-panel", _MOVE, "screen",
+    ),
+    Command(
+        "panel.previous", "previous_panel", ("shift+tab",), "Previous panel", "To the panel before.",
+        "previous-panel", _MOVE, "screen",
+    ),
+    Command(
+        "panel.maximise", "maximise", ("m",), "Maximise",
+        "Give the panel with the cursor the whole screen, or give it back.",
+        "maximise", _LOOK, "screen", footer=7,
+    ),
+    Command(
+        "app.freeze", "freeze", ("p",), "Freeze",
+        "Hold the screen still and keep listening; again to catch up.",
+        "freeze", _APP, "screen", footer=6,
+    ),
+    Command(
+        "app.help", "help", ("question_mark",), "Help",
+        "All keys that work here, from the live bindings.",
+        "help", _APP, "screen", footer=5,
+    ),
+    Command(
+        "app.palette", "palette", ("ctrl+p",), "Palette",
+        "Find any command by its words.",
+        "palette", _APP, "app", footer=10, priority=True,
+    ),
+    Command(
+        "app.command-line", "command_line", ("colon",), "Command",
+        "Type a command by name, with completion.",
+        "command", _APP, "screen",
+    ),
+    Command(
+        "app.theme", "theme", (), "Theme",
+        "Choose the colours: each is shown while it is highlighted, and the choice is kept.",
+        "theme", _APP, "screen", argument="name",
+    ),
+    Command(
+        "app.clear", "clear", ("escape",), "Back",
+        "Clear or close, one thing at a time: maximised panel, then the screen.",
+        "clear", _APP, "screen",
+    ),
+    Command(
+        "app.back", "back", ("q", "backspace"), "Back",
+        "Back to the view before; from the first one, quit.",
+        "back", _APP, "screen", footer=11,
+    ),
+    Command(
+        "app.quit", "quit", ("ctrl+q",), "Quit",
+        "Leave at once, from anywhere.",
+        "quit", _APP, "app", priority=True,
+    ),
+    Command(
+        "form.send", "submit", ("ctrl+s", "f10"), "Send",
+        "Send the task as previewed.",
+        "submit", "Form", "form", writes=True, footer=1, priority=True,
+    ),
+    Command(
+        "form.critical", "priority('critical')", ("f1",), "Critical", "Lane critical: before everything else.",
+        "critical", "Form", "form", footer=2, priority=True,
+    ),
+    Command(
+        "form.high", "priority('high')", ("f2",), "High", "Lane high.", "high", "Form", "form", footer=3, priority=True,
+    ),
+    Command(
+        "form.normal", "priority('normal')", ("f3",), "Normal", "Lane normal.", "normal", "Form", "form", footer=4,
+        priority=True,
+    ),
+    Command(
+        "form.low", "priority('low')", ("f4",), "Low", "Lane low: when nothing else waits.", "low", "Form", "form",
+        footer=5, priority=True,
+    ),
+    Command(
+        "form.close", "close", ("escape",), "Close", "Close the form and send nothing.", "close", "Form", "form",
+        footer=6,
+    ),
+    Command(
+        "page.close", "close", ("escape", "q", "question_mark"), "Close", "Close this page.",
+        "close-page", _APP, "page", footer=1,
+    ),
+    Command(
+        "prompt.close", "close", ("escape",), "Close", "Close the command line and do nothing.", "close-prompt", _APP,
+        "prompt", footer=1,
+    ),
+)  # fmt: skip
+"""Every command there is, in the order in which help lists them."""
+
+_BY_ID = {entry.id: entry for entry in COMMANDS}

@@ -1,0 +1,288 @@
+"""The app: it owns the desk, feeds it, and gives screens what they ask for. No knowledge of lanes or letters here."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.command import Command as PaletteEntry
+from textual.command import CommandPalette
+from textual.worker import Worker, WorkerState
+
+from observatory.model.clock import Clock, SystemClock
+from observatory.model.text import line
+from observatory.tui.commands import bindings, run_command, why_not
+from observatory.tui.crash import CrashReporting
+from observatory.tui.desk import Desk, nothing_yet
+from observatory.tui.messages import SnapshotArrived
+from observatory.tui.palette import CommandProvider, ThemeProvider
+from observatory.tui.screens.base import DataScreen
+from observatory.tui.screens.table import FIRST, SCREENS
+from observatory.tui.terminal import Terminal
+from observatory.tui.theme import textual_theme
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from textual import events
+    from textual.binding import BindingType
+
+    from observatory.model.plan import Report
+    from observatory.model.protocols import Actions, Source
+    from observatory.settings import ThemeSet
+    from observatory.tui.dialogs.command_line import Typed
+
+COPY_LIMIT = 74_994
+"""Longest base64 text that is sent to the terminal's clipboard; terminals drop longer ones without a word."""
+
+_STYLES = Path(__file__).parent / "styles"
+_RETRY_S = 2.0
+
+
+class ObservatoryApp(CrashReporting):
+    """The full-screen app over one source of snapshots.
+
+    Args:
+        source: Where snapshots and lists come from.
+        actions: How things are changed.
+        themes: Every theme there is.
+        theme: Name of the one to start with.
+        context: Name of the bus for people: a masked URL or `demo`.
+        refresh_s: Seconds between two snapshots of the source.
+        read_only: Take every command away that changes the bus.
+        clock: What time it is.
+        on_theme_chosen: Told the name of a theme that the person chose, to keep it.
+        state_dir: Folder for crash reports; None writes none.
+
+    Raises:
+        SettingsError: There is no theme of that name.
+    """
+
+    CSS_PATH: ClassVar[list[str | PurePath]] = [str(path) for path in sorted(_STYLES.glob("*.tcss"))]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "Observatory"
+
+    def __init__(
+        self,
+        source: Source,
+        actions: Actions,
+        *,
+        themes: ThemeSet,
+        theme: str,
+        context: str,
+        refresh_s: float = 1.0,
+        read_only: bool = False,
+        clock: Clock | None = None,
+        on_theme_chosen: Callable[[str], None] | None = None,
+        state_dir: Path | None = None,
+    ) -> None:
+        super().__init__()
+        clock = clock or SystemClock()
+        self.report_dir = state_dir
+        self.theme_set = themes
+        start = nothing_yet(clock.now_ms())
+        self.desk = Desk(source, actions, clock, context, read_only, refresh_s, shown=start, latest=start)
+        self.when_painted: Callable[[], None] | None = None
+        self._on_theme_chosen = on_theme_chosen
+        self._theme_before: str | None = None
+        self._visited: list[str] = []
+        self._generation = 0
+        self.animation_level = "none"
+        for spec in themes.specs.values():
+            self.register_theme(textual_theme(spec))
+        self.theme = themes.get(theme).name
+        for name, screen in SCREENS.items():
+            self.add_mode(name, partial(screen, self.desk))
+
+    def on_mount(self) -> None:
+        """Show the first screen and begin to listen."""
+        self._visited = [FIRST]
+        self.switch_mode(FIRST)
+        self._listen()
+        for problem in self.theme_set.problems[:3]:
+            self.notify(line(problem, 300), title="theme left out", severity="warning", markup=False, timeout=10)
+
+    # -- snapshots ------------------------------------------------------------------------------------------
+
+    def on_snapshot_arrived(self, event: SnapshotArrived) -> None:
+        """Put the newest snapshot on the desk, and paint it unless the screen is frozen."""
+        if event.generation != self._generation:
+            return
+        desk, before = self.desk, self.desk.situation()
+        desk.latest, desk.arrived = event.snapshot, desk.clock.monotonic()
+        if not desk.frozen:
+            desk.shown = event.snapshot
+        self._paint()
+        if desk.situation() != before:
+            self.refresh_bindings()
+        if self.when_painted is not None:
+            self.call_after_refresh(self.when_painted)
+            self.when_painted = None
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Listen again if the feed broke, which is a defect of the source and no reason to leave."""
+        if event.worker.group == "feed" and event.state is WorkerState.ERROR:
+            self.notify(f"the feed broke: {type(event.worker.error).__name__}", severity="error", markup=False)
+            self.set_timer(_RETRY_S, self._listen)
+
+    def _listen(self) -> None:
+        self._generation += 1
+        self.run_worker(
+            self._feed(self._generation), name="feed", group="feed", exclusive=True, exit_on_error=False,
+            description="pass snapshots on",
+        )  # fmt: skip
+
+    async def _feed(self, generation: int) -> None:
+        async for snapshot in self.desk.source.snapshots():
+            self.post_message(SnapshotArrived(snapshot, generation))
+
+    def _paint(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, DataScreen):
+                screen.show(self.desk.shown)
+
+    # -- what screens ask for ---------------------------------------------------------------------------------
+
+    async def on_data_screen_asked(self, event: DataScreen.Asked) -> None:
+        """Give a screen what only the app has."""
+        answers: Mapping[str, Callable[[str], Awaitable[None] | None]] = {
+            "screen": self._go,
+            "send": self._send,
+            "help": self._help,
+            "command-line": self._command_line,
+            "freeze": self._freeze,
+            "theme": self._theme,
+            "back": self._back,
+            "clear": self._clear,
+            "copy": self.copy,
+        }
+        answer = answers[event.verb](event.argument)
+        if answer is not None:
+            await answer
+
+    async def _go(self, name: str) -> None:
+        if name != self.current_mode:
+            self._visited.append(name)
+            await self.switch_mode(name)
+
+    async def _back(self, _argument: str) -> None:
+        """Go to the view before; from the first one, leave."""
+        if len(self._visited) > 1:
+            self._visited.pop()
+            await self.switch_mode(self._visited[-1])
+        else:
+            self.exit(0)
+
+    async def _clear(self, _argument: str) -> None:
+        """Go back, but never leave."""
+        if len(self._visited) > 1:
+            await self._back("")
+
+    def _send(self, _argument: str) -> None:
+        from observatory.tui.dialogs.send import SendForm  # noqa: PLC0415 - pydantic is not needed for the first paint
+
+        self.push_screen(SendForm(self.desk), self._sent)
+
+    def _sent(self, report: Report | None) -> None:
+        if report is not None:
+            where = ", ".join(line(item.target, 80) for item in report.plan.items)
+            words = f"{line(report.summary, 300)} → {where}"
+            self.notify(words, severity="information" if report.done else "warning", markup=False)
+
+    def _help(self, _argument: str) -> None:
+        from observatory.tui.dialogs.help import HelpPage  # noqa: PLC0415 - not needed for the first paint
+
+        self.push_screen(HelpPage(self.screen, self.desk))
+
+    def _command_line(self, _argument: str) -> None:
+        from observatory.tui.dialogs.command_line import CommandLine  # noqa: PLC0415 - not needed for the first paint
+
+        self.push_screen(CommandLine(self.screen, {"theme": list(self.theme_set.specs)}), self._typed)
+
+    async def _typed(self, typed: Typed | None) -> None:
+        if typed is not None:
+            await run_command(self, typed.command, typed.node, typed.argument)
+
+    def _freeze(self, _argument: str) -> None:
+        desk = self.desk
+        desk.frozen = not desk.frozen
+        if not desk.frozen:
+            desk.shown = desk.latest
+        self._paint()
+
+    def copy(self, text: str) -> None:
+        """Copy *text* by way of the terminal, so that it reaches the person's own machine."""
+        if len(text.encode()) * 4 // 3 > COPY_LIMIT:
+            self.notify("too large for the terminal's clipboard", severity="warning", markup=False)
+        else:
+            self.copy_to_clipboard(text)
+            self.notify(f"copied {line(text, 60)}", timeout=2, markup=False)
+
+    # -- themes and palette --------------------------------------------------------------------------------------
+
+    def action_palette(self) -> None:
+        """Open the palette over whatever is there."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(providers=[CommandProvider], placeholder="Find a command …"))
+
+    def choose_theme(self, name: str) -> None:
+        """Take a theme and keep the choice."""
+        if name not in self.theme_set.specs:
+            known = ", ".join(self.theme_set.specs)
+            self.notify(f"there is no theme {line(name, 40)}; there are {known}", severity="error", markup=False)
+            return
+        self.theme = name
+        if self._on_theme_chosen is not None:
+            self._on_theme_chosen(name)
+
+    def _theme(self, name: str) -> None:
+        if name:
+            self.choose_theme(name)
+        else:
+            self._theme_before = self.theme
+            self.push_screen(CommandPalette(providers=[ThemeProvider], placeholder="Choose a theme …"))
+
+    @on(CommandPalette.OptionHighlighted)
+    def _preview_theme(self, event: CommandPalette.OptionHighlighted) -> None:
+        option = event.highlighted_event.option
+        if self._theme_before is not None and isinstance(option, PaletteEntry) and option.hit.text:
+            self.theme = option.hit.text
+
+    @on(CommandPalette.Closed)
+    def _palette_closed(self, event: CommandPalette.Closed) -> None:
+        before, self._theme_before = self._theme_before, None
+        if before is not None and not event.option_selected:
+            self.theme = before
+
+    # -- keys that do nothing now ------------------------------------------------------------------------------------
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key that is greyed does nothing."""
+        screen = self.screen
+        situation = self.desk.situation(selection=not isinstance(screen, DataScreen) or screen.has_selection())
+        if reason := why_not(screen, event.key, situation):
+            self.notify(reason, severity="warning", timeout=3, markup=False)
+
+
+def run_app(app: ObservatoryApp) -> int:
+    """Run *app* in a loop of its own until it ends; see `run_app_async`."""
+    import asyncio  # noqa: PLC0415 - only for a caller that has no loop
+
+    return asyncio.run(run_app_async(app))
+
+
+async def run_app_async(app: ObservatoryApp) -> int:
+    """Run *app* until it ends, and leave the terminal as it was whatever ends it.
+
+    Returns:
+        Exit code: 0 for a quit, 1 for a crash, 128 + signal for SIGTERM, SIGHUP and a terminal that went away.
+    """
+    terminal = Terminal(app)
+    app.desk.stagger_s = min(0.04, app.desk.refresh_s / 20)
+    app.when_painted = terminal.settle_memory
+    with terminal.guarded():
+        await app.run_async()
+    return terminal.exit_code

@@ -1,0 +1,96 @@
+"""From the table of commands to what Textual wants: bindings, checks, and running a command by its id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding
+
+from observatory.model.commands import COMMANDS, Command, Needs, Situation, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from textual.app import App
+    from textual.dom import DOMNode
+    from textual.screen import Screen
+
+
+def bindings(*scopes: str) -> list[Binding]:
+    """Return the bindings of every command of *scopes* that has a key."""
+    return [
+        Binding(
+            ",".join(command.keys),
+            command.action,
+            command.label,
+            show=command.footer > 0,
+            tooltip=command.description,
+            id=command.id,
+            priority=command.priority,
+        )
+        for command in COMMANDS
+        if command.scope in scopes and command.keys
+    ]
+
+
+def verdict(action: str, situation: Situation) -> bool | None:
+    """Answer Textual's `check_action`: True, or None (shown greyed) where the command may not run now."""
+    command = _GUARDED.get(action)
+    return None if command is not None and refusal(command, situation) else True
+
+
+def live_commands(screen: Screen[object]) -> dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]]:
+    """Return the commands that have a key where the cursor is now.
+
+    Returns:
+        By command id: the command, the node that carries it out, its keys as bound now, and whether it may run.
+    """
+    found: dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]] = {}
+    for key, active in screen.active_bindings.items():
+        command = _BY_ID.get(active.binding.id or "")
+        if command is None:
+            continue
+        keys = (*found[command.id][2], key) if command.id in found else (key,)
+        found[command.id] = (command, active.node, keys, active.enabled)
+    return found
+
+
+def commands_here(screen: Screen[object]) -> dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]]:
+    """Return every command that palette and `:` offer on *screen*: the live ones and those that have no key."""
+    found = live_commands(screen)
+    for command in COMMANDS:
+        if not command.keys and "task.send" in found:
+            found[command.id] = (command, screen, (), True)
+    return found
+
+
+async def run_command(app: App[int], command: Command, node: DOMNode, argument: str = "") -> None:
+    """Carry out *command* on *node*, the way its key does.
+
+    Args:
+        app: The app.
+        command: What to do.
+        node: The screen or widget that has the action.
+        argument: What followed the name on the `:` line, for commands that take something.
+    """
+    action = f"{command.action}({argument!r})" if command.argument and argument else command.action
+    await app.run_action(action, node)
+
+
+def why_not(screen: Screen[object], key: str, situation: Situation) -> str:
+    """Say why the command on *key* may not run now; empty if the key is free or its command may run."""
+    active = screen.active_bindings.get(key)
+    command = _BY_ID.get((active.binding.id or "") if active else "")
+    if command is None or active is None or active.enabled:
+        return ""
+    return f"{command.label}: {refusal(command, situation) or 'not possible now'}"
+
+
+_BY_ID: Mapping[str, Command] = {command.id: command for command in COMMANDS}
+
+_GUARDED: Mapping[str, Command] = {
+    command.action.partition("(")[0]: command
+    for command in COMMANDS
+    if command.writes or command.needs is not Needs.NOTHING
+}
+"""Commands that are not always possible, by the name of their action."""

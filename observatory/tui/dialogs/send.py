@@ -1,0 +1,169 @@
+"""The form that sends a task: fields, priority, payload, and the exact entry before it goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Label, TextArea
+from textual.worker import Worker, WorkerState
+
+from observatory.model import wire
+from observatory.model.draft import TaskDraft, sortable_id
+from observatory.model.errors import ObservatoryError, UsageError
+from observatory.model.plan import Report, SendTask
+from observatory.model.task import Priority
+from observatory.model.text import line
+from observatory.tui.commands import bindings, verdict
+from observatory.tui.widgets.choice import Choice
+from observatory.tui.widgets.footer import FooterLine
+from observatory.tui.widgets.preview import Preview
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from observatory.model.snapshot import Snapshot
+    from observatory.model.task import NewTask
+    from observatory.tui.desk import Desk
+
+_FIELDS = ("type", "to", "ttl", "delay")
+
+
+class SendForm(ModalScreen[Report | None]):
+    """Returns the report of what was sent, or None. A form that is sent twice publishes once: its id is made first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("form")]
+    AUTO_FOCUS: ClassVar[str | None] = "#type"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012 - Textual types it as an instance's
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._task_id = sortable_id(desk.clock)
+
+    def compose(self) -> ComposeResult:
+        """Lay out the form."""
+        queues, types = suggestions(self._desk.shown)
+        with Vertical(id="form"):
+            yield Label("Send a task", id="form-title")
+            with VerticalScroll(id="fields", can_focus=False):
+                yield from _row("type", "what kind of work", Input(id="type", suggester=_suggest(types), compact=True))
+                yield from _row(
+                    "to", "shared, a queue, or @agent", Input(id="to", suggester=_suggest(queues), compact=True)
+                )
+                yield Label("priority", classes="name")
+                yield Choice([(priority, f"lane-{priority}") for priority in Priority], Priority.NORMAL, id="priority")
+                yield Label("payload", classes="name")
+                yield TextArea(id="payload", soft_wrap=True, compact=True)
+                yield from _row("ttl", "1h; or 30s, 5m, 1h30m, 2d", Input(id="ttl", compact=True))
+                yield from _row("delay", "none; or 30s, 5m …", Input(id="delay", compact=True))
+            yield Preview(id="preview")
+        yield FooterLine()
+
+    def on_mount(self) -> None:
+        """Show the entry as it is with nothing typed."""
+        self._refresh_preview()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Grey sending where nothing may be changed."""
+        del parameters
+        return verdict(action, self._desk.situation())
+
+    @on(Input.Changed)
+    @on(TextArea.Changed)
+    @on(Choice.Changed)
+    def _refresh_preview(self) -> None:
+        """Show what would be sent, or what is wrong; an untouched form is not wrong yet."""
+        preview = self.query_one(Preview)
+        try:
+            task = self._read_form()
+        except UsageError as error:
+            preview.show_problem(str(error), quiet=not self.query_one("#type", Input).value)
+        else:
+            preview.show_entry(entry_fields(task), task)
+
+    @on(Input.Submitted)
+    def _enter(self) -> None:
+        """Send from any field of one line."""
+        self.action_submit()
+
+    def action_priority(self, name: str) -> None:
+        """Choose a priority."""
+        self.query_one(Choice).value = name
+
+    def action_close(self) -> None:
+        """Send nothing."""
+        self.dismiss(None)
+
+    def action_submit(self) -> None:
+        """Send, unless a field is wrong: then the cursor goes there."""
+        if not verdict("submit", self._desk.situation()):
+            return
+        try:
+            task = self._read_form()
+        except UsageError as error:
+            field = str(error).partition(":")[0]
+            self.query_one(Preview).show_problem(str(error))
+            self.query(f"#{field}").first().focus()
+            return
+        self.run_worker(self._send(task), name="send", group="send", exclusive=True, exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Keep the form open when sending failed, and say why."""
+        if event.state is WorkerState.ERROR:
+            error = event.worker.error
+            words = str(error) if isinstance(error, ObservatoryError) else type(error).__name__
+            self.query_one(Preview).show_problem(f"not sent: {line(words, 300)}")
+
+    async def _send(self, task: NewTask) -> None:
+        plan = await self._desk.actions.plan(SendTask(task))
+        self.dismiss(await self._desk.actions.execute(plan))
+
+    def _read_form(self) -> NewTask:
+        """Read the form.
+
+        Raises:
+            UsageError: A field cannot be taken; it names the field.
+        """
+        texts = {name: self.query_one(f"#{name}", Input).value for name in _FIELDS}
+        return TaskDraft.parse(
+            type=texts["type"],
+            to=texts["to"],
+            ttl=texts["ttl"],
+            delay=texts["delay"],
+            priority=self.query_one(Choice).value,
+            payload=self.query_one(TextArea).text.strip(),
+            id=self._task_id,
+            clock=self._desk.clock,
+        )
+
+
+def suggestions(snapshot: Snapshot) -> tuple[list[str], list[str]]:
+    """Return what the fields `to` and `type` complete to: live queues and agents, and types seen in the events."""
+    queues = dict.fromkeys(line(lane.queue, 64) for lane in snapshot.lanes)
+    agents = dict.fromkeys(f"@{line(agent.name, 64)}" for agent in snapshot.agents)
+    types = dict.fromkeys(line(event.type, 64) for event in snapshot.events if event.type)
+    return [*queues, *(name for name in agents if name not in queues)], sorted(types)
+
+
+def entry_fields(task: NewTask) -> list[tuple[str, str]]:
+    """Return the fields of the entry as they will stand in the stream, without the empty ones, made printable."""
+    flat = wire.encode(task)
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return [(line(name, 32), line(value, 2000)) for name, value in pairs if value]
+
+
+def _row(name: str, placeholder: str, field: Input) -> Iterable[Label | Input]:
+    field.placeholder = placeholder
+    yield Label(name, classes="name")
+    yield field
+
+
+def _suggest(words: list[str]) -> SuggestFromList:
+    return SuggestFromList(words, case_sensitive=False)

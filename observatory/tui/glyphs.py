@@ -1,0 +1,59 @@
+"""Glyph, word and colour for every state: never colour alone, and no glyph that needs a patched font."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from observatory.model.agent import AgentState
+from observatory.model.event import EventKind
+from observatory.model.snapshot import LaneState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Mark(NamedTuple):
+    """How a state looks: one cell, a word or two, and the name of a style."""
+
+    glyph: str
+    word: str
+    ink: str
+
+
+LANES: Mapping[str, Mark] = {
+    LaneState.OK: Mark("●", "ok", "success"),
+    LaneState.IDLE: Mark("○", "idle", "muted"),
+    LaneState.NO_CONSUMERS: Mark("▲", "no consumers", "warning+"),
+    LaneState.FULL: Mark("■", "full", "error+"),
+    LaneState.BROKEN: Mark("✖", "broken", "error+"),
+}
+
+AGENTS: Mapping[str | None, Mark] = {
+    AgentState.ALIVE: Mark("●", "alive", "agent-alive"),
+    AgentState.LATE: Mark("◐", "late", "agent-late+"),
+    AgentState.STALE: Mark("◌", "stale", "agent-stale+"),
+    AgentState.DEAD: Mark("✖", "dead", "agent-dead+"),
+    AgentState.LEFT: Mark("○", "left", "muted"),
+    None: Mark("?", "unknown", "muted"),
+}
+
+EVENTS: Mapping[str, Mark] = {
+    EventKind.PUBLISHED: Mark("+", "published", "primary"),
+    EventKind.SCHEDULED: Mark("◷", "scheduled", "muted"),
+    EventKind.OBSERVED: Mark("+", "observed", "primary"),
+    EventKind.PROMOTED: Mark("↑", "promoted", "muted"),
+    EventKind.TAKEN: Mark("▸", "taken", "muted"),
+    EventKind.REDELIVERED: Mark("↻", "redelivered", "warning"),
+    EventKind.COMPLETED: Mark("✓", "completed", "success"),
+    EventKind.RETRIED: Mark("↺", "retried", "warning"),
+    EventKind.DEAD_LETTERED: Mark("✖", "dead letter", "error+"),
+    EventKind.CANCELLED: Mark("⊘", "cancelled", "muted"),
+    EventKind.REQUEUED: Mark("↩", "requeued", "accent"),
+    EventKind.LOST_PAYLOAD: Mark("✖", "lost payload", "error+"),
+    EventKind.AGENT_UP: Mark("●", "agent up", "success"),
+    EventKind.AGENT_DOWN: Mark("○", "agent left", "muted"),
+    EventKind.AGENT_LOST: Mark("✖", "agent lost", "error+"),
+}
+
+OTHER_EVENT = Mark("·", "", "muted")
+"""A kind that a later version writes; its own word is shown."""

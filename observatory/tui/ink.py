@@ -1,0 +1,94 @@
+"""Colours as styles: what the theme says, resolved once per theme, for widgets that draw their own lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.style import Style
+from textual.color import Color, ColorParseError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MUTED, _FAINT, _OLD, _QUIET = 0.42, 0.68, 0.5, 0.4
+
+
+@dataclass(slots=True)
+class Ink:
+    """Styles by name, for one theme.
+
+    Args:
+        variables: The theme's variables, as the app resolved them.
+        old: Everything is shown as no longer true: one quiet colour, no emphasis.
+    """
+
+    variables: Mapping[str, str]
+    old: bool = False
+    _styles: dict[str, Style] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Style:
+        """Return the style of a name: `text`, `strong`, `muted`, `faint`, a base colour, `lane-…`; `+` adds bold."""
+        style = self._styles.get(name)
+        if style is None:
+            style = self._styles[name] = self._make(name)
+        return style
+
+    def faded(self) -> Ink:
+        """Return the same colours as of data that is no longer true."""
+        return Ink(self.variables, old=True)
+
+    def _make(self, name: str) -> Style:
+        if name == "cursor":
+            return self._cursor()
+        if name == "band":
+            return Style() if self._ansi else Style(bgcolor=self._background("panel").rich_color)
+        word, bold = name.removesuffix("+"), name.endswith("+")
+        color, dim = self._color(word)
+        if self.old and word not in {"faint", "accent", "warning", "error"}:
+            color, dim = self._color("muted")
+            bold = False
+        return Style(
+            color=color.rich_color if color else None, bold=(bold or word == "strong") or None, dim=dim or None
+        )
+
+    def _cursor(self) -> Style:
+        if self._ansi:
+            return Style(reverse=True)
+        return Style(
+            bgcolor=self._background("background").blend(self._background("primary"), 0.35, alpha=1).rich_color
+        )
+
+    def _color(self, word: str) -> tuple[Color | None, bool]:
+        """Return the colour of a plain name, and whether it must be dimmed because it cannot be mixed."""
+        if word in {"text", "strong"}:
+            return (None, False) if self._ansi else (self._parsed("foreground"), False)
+        if word == "trend" and not self._ansi:
+            return self._mixed("trend", _QUIET), False
+        if word in {"muted", "faint", "old"}:
+            if self._ansi:
+                return None, True
+            share = {"muted": _MUTED, "faint": _FAINT, "old": _OLD}[word]
+            return self._mixed("foreground", share), False
+        return self._parsed(word) or self._parsed("foreground"), False
+
+    def _mixed(self, name: str, share: float) -> Color | None:
+        """Return a colour with a *share* of the background in it."""
+        fore, back = self._parsed(name), self._parsed("background")
+        return fore.blend(back, share, alpha=1) if fore and back else fore
+
+    def _background(self, name: str) -> Color:
+        return self._parsed(name) or Color(40, 40, 40)
+
+    def _parsed(self, name: str) -> Color | None:
+        value = self.variables.get(name, "")
+        try:
+            return Color.parse(value) if value and not value.startswith("auto") else None
+        except ColorParseError:
+            return None
+
+    @property
+    def _ansi(self) -> bool:
+        """Whether colours are the terminal's own and cannot be mixed."""
+        background = self._parsed("background")
+        return background is None or background.ansi is not None

@@ -1,0 +1,180 @@
+"""What every screen has: status line, body, footer, the panels' order, and how a snapshot reaches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.message import Message
+from textual.screen import Screen
+
+from observatory.tui.commands import bindings, verdict
+from observatory.tui.lines import LineBuilder
+from observatory.tui.widgets.drawn import Drawn
+from observatory.tui.widgets.footer import FooterLine
+from observatory.tui.widgets.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+    from textual.strip import Strip
+
+    from observatory.model.snapshot import Snapshot
+    from observatory.tui.desk import Desk
+    from observatory.tui.widgets.list_panel import ListPanel
+
+SMALLEST = (60, 16)
+"""Columns and lines below which a screen only says that there is no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One small repaint: a panel and what it is to show. Steps are spread over time so that no frame is long."""
+
+    paint: Callable[[], None]
+
+
+class DataScreen(Screen[None]):
+    """A screen that renders the snapshot on the desk.
+
+    Subclasses compose their panels in `body` and return the repaints of a snapshot from `steps`.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("screen")]
+    # Textual types these as an instance's, so they cannot be ClassVar.
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (110, "-medium"), (140, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (16, "-short"), (32, "-mid"), (42, "-tall")]  # noqa: RUF012
+
+    heading: ClassVar[str] = ""
+    """Name of the screen in the status line."""
+
+    class Asked(Message):
+        """The person asked for something that is the app's to give: a screen, a dialog, freezing, quitting."""
+
+        def __init__(self, verb: str, argument: str = "") -> None:
+            super().__init__()
+            self.verb = verb
+            self.argument = argument
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self._generation = 0
+
+    def body(self) -> ComposeResult:
+        """Compose what stands between status line and footer."""
+        raise NotImplementedError
+
+    def steps(self, snapshot: Snapshot) -> Sequence[Step]:
+        """Return the repaints that bring the panels to *snapshot*, most important first."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        """Compose the frame; whatever belongs on every screen, such as a timeline strip, belongs here."""
+        yield StatusLine(self.desk, self.heading)
+        yield from self.body()
+        yield FooterLine()
+        yield TooSmall()
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened while another screen was shown."""
+        self.show(self.desk.shown)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Bring every panel to *snapshot*, one small repaint after the other; a newer snapshot takes over."""
+        self._generation += 1
+        old = self.desk.is_old
+        self.query_one(StatusLine).look()
+        for drawn in self.query(Drawn):
+            if not isinstance(drawn, (StatusLine, FooterLine)):
+                drawn.set_old(old)
+        for index, step in enumerate(self.steps(snapshot)):
+            if index and self.desk.stagger_s:
+                self.set_timer(index * self.desk.stagger_s, self._late_step(step, self._generation))
+            else:
+                step.paint()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Grey what may not run now: read-only, replay, a lost link, nothing selected."""
+        del parameters
+        return verdict(action, self.desk.situation(selection=self.has_selection()))
+
+    def has_selection(self) -> bool:
+        """Say whether there is something that a command of this screen could work on."""
+        return True
+
+    def action_show_screen(self, name: str) -> None:
+        """Go to another screen."""
+        self.post_message(self.Asked("screen", name))
+
+    def action_send_task(self) -> None:
+        """Open the form."""
+        self.post_message(self.Asked("send"))
+
+    def action_help(self) -> None:
+        """Open the help page."""
+        self.post_message(self.Asked("help"))
+
+    def action_command_line(self) -> None:
+        """Open the command line."""
+        self.post_message(self.Asked("command-line"))
+
+    def action_freeze(self) -> None:
+        """Hold or release the painting."""
+        self.post_message(self.Asked("freeze"))
+
+    def action_theme(self, name: str = "") -> None:
+        """Choose a theme, or take the one that is named."""
+        self.post_message(self.Asked("theme", name))
+
+    def action_back(self) -> None:
+        """Go back to the view before."""
+        if self.maximized is not None:
+            self.minimize()
+        else:
+            self.post_message(self.Asked("back"))
+
+    def action_clear(self) -> None:
+        """Clear or close one thing; the first screen stays."""
+        if self.maximized is not None:
+            self.minimize()
+        else:
+            self.post_message(self.Asked("clear"))
+
+    def action_maximise(self) -> None:
+        """Give the focused panel the whole screen, or give it back."""
+        if self.maximized is not None:
+            self.minimize()
+        elif self.focused is not None:
+            self.maximize(self.focused)
+
+    def action_next_panel(self) -> None:
+        """Focus the next panel."""
+        self.focus_next()
+
+    def action_previous_panel(self) -> None:
+        """Focus the panel before."""
+        self.focus_previous()
+
+    def on_list_panel_copied(self, event: ListPanel.Copied) -> None:
+        """Pass the text on to the app, which knows the terminal."""
+        self.post_message(self.Asked("copy", event.text))
+
+    def _late_step(self, step: Step, generation: int) -> Callable[[], None]:
+        def paint() -> None:
+            if generation == self._generation and self.is_attached:
+                step.paint()
+
+        return paint
+
+
+class TooSmall(Drawn):
+    """The one line that is shown instead of a screen that there is no room for."""
+
+    def draw_line(self, y: int, width: int) -> Strip:
+        """Name the size that is and the size that is needed."""
+        have, need = self.screen.size, " by ".join(map(str, SMALLEST))
+        words = f"{have.width} by {have.height} is too small: at least {need}, please (q quits)"
+        return (LineBuilder().add(words, self.ink["warning"]) if y == 0 else LineBuilder()).strip(width)

@@ -1,0 +1,114 @@
+"""Screen 1: is the swarm healthy, and if not, where?"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.containers import Horizontal, Vertical
+
+from observatory.tui import format as fmt
+from observatory.tui.screens.base import DataScreen, Step
+from observatory.tui.widgets.agent_grid import AgentGrid
+from observatory.tui.widgets.bands import FindingsBand, VitalsBand
+from observatory.tui.widgets.event_feed import EventFeed
+from observatory.tui.widgets.lane_table import DEAD, LaneTable
+from observatory.tui.widgets.plot import Plot, Series
+from observatory.tui.widgets.reasons import ReasonBars
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+
+    from observatory.model.snapshot import Flow, Quantiles, Snapshot
+    from observatory.tui.widgets.list_panel import ListPanel
+
+
+class Overview(DataScreen):
+    """Vitals, findings, lanes, agents, dead letters by reason, two charts and the event feed."""
+
+    heading: ClassVar[str] = "Overview"
+    AUTO_FOCUS: ClassVar[str | None] = "#lanes"
+
+    def body(self) -> ComposeResult:
+        """Compose the panels; the style sheet decides which of them a small terminal shows."""
+        tick_s, clock = self.desk.refresh_s, self.desk.clock
+        yield VitalsBand(id="vitals")
+        yield FindingsBand(id="findings")
+        yield LaneTable(id="lanes")
+        with Horizontal(id="middle"):
+            with Vertical(id="left"):
+                yield AgentGrid(id="agents")
+                with Horizontal(id="plots"):
+                    yield Plot("Tasks/s", fmt.rate, clock, tick_s=tick_s, id="throughput")
+                    yield Plot("Latency p95", fmt.milliseconds, clock, tick_s=tick_s, id="latency")
+            with Vertical(id="right"):
+                yield ReasonBars(id="reasons")
+                yield EventFeed(id="events")
+
+    def steps(self, snapshot: Snapshot) -> Sequence[Step]:
+        """Repaint what is wrong first and the charts last."""
+        return (
+            Step(partial(self._show_top, snapshot)),
+            Step(partial(self._show_lanes, snapshot)),
+            Step(partial(self.query_one(AgentGrid).show, snapshot)),
+            Step(partial(self.query_one(EventFeed).show, snapshot)),
+            Step(partial(self.query_one(ReasonBars).show, snapshot)),
+            Step(partial(self._show_throughput, snapshot.flow)),
+            Step(partial(self._show_latency, snapshot.flow)),
+        )
+
+    def on_list_panel_opened(self, event: ListPanel.Opened) -> None:
+        """Open the dead letters from their line and from their reasons."""
+        panel = event.panel
+        on_dead = isinstance(panel, LaneTable) and panel.selected is not None and panel.selected.name == DEAD
+        if on_dead or isinstance(panel, ReasonBars):
+            self.action_show_screen("dead-letters")
+
+    def on_resize(self) -> None:
+        """Give the lanes the lines they need at the new size."""
+        self._show_lanes(self.desk.shown)
+
+    def _show_top(self, snapshot: Snapshot) -> None:
+        self.query_one(VitalsBand).show(snapshot)
+        self.query_one(FindingsBand).show(snapshot)
+
+    def _show_lanes(self, snapshot: Snapshot) -> None:
+        """Let the table be as high as its rows, up to a share of the screen; the rest scrolls."""
+        table = self.query_one(LaneTable)
+        most = max(round(self.size.height * (0.42 if self.size.height < 32 else 0.36)), 7)
+        table.show(snapshot, most - 1)
+        height = min(max(len(table.rows), 1) + 1, most)
+        if table.styles.height is None or table.styles.height.value != height:
+            table.styles.height = height
+
+    def _show_throughput(self, flow: Flow) -> None:
+        self.query_one("#throughput", Plot).show(
+            (
+                Series("in", "plot-1", flow.published, fmt.rate(_newest(flow.published))),
+                Series("done", "plot-2", flow.completed, fmt.rate(_newest(flow.completed))),
+                Series("failed", "error", flow.failed, fmt.rate(_newest(flow.failed))),
+            )
+        )
+
+    def _show_latency(self, flow: Flow) -> None:
+        self.query_one("#latency", Plot).show(
+            (
+                Series("wait", "plot-3", flow.wait_p95, fmt.milliseconds(flow.wait.p95)),
+                Series("run", "plot-2", flow.run_p95, fmt.milliseconds(flow.run.p95)),
+            ),
+            (_quantiles("wait", flow.wait), _quantiles("run ", flow.run)),
+        )
+
+
+def _newest(values: tuple[float, ...]) -> float | None:
+    return values[-1] if values else None
+
+
+def _quantiles(word: str, quantiles: Quantiles) -> tuple[str, ...]:
+    """Return the percentiles with the number of samples, because three samples are no percentile."""
+    if not quantiles.samples:
+        return (word, "no samples")
+    p50, p95, p99 = (fmt.milliseconds(value).rjust(6) for value in (quantiles.p50, quantiles.p95, quantiles.p99))
+    return (word, f"p50{p50}", f"p95{p95}", f"p99{p99}", f"n {fmt.count(quantiles.samples)}")

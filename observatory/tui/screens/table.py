@@ -1,0 +1,22 @@
+"""Every screen there is, in one table: its name in commands, and what makes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from observatory.tui.screens.dead_letters import DeadLetters
+from observatory.tui.screens.overview import Overview
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from observatory.tui.screens.base import DataScreen
+
+SCREENS: Mapping[str, type[DataScreen]] = {
+    "overview": Overview,
+    "dead-letters": DeadLetters,
+}
+"""Screens by name; each name is also a view in the table of commands."""
+
+FIRST = "overview"
+"""The screen that is shown at the start, and where going back ends."""

@@ -1,0 +1,79 @@
+"""The base of every widget that draws its own lines: styles of the theme, and repainting only lines that changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from textual.geometry import Region
+from textual.widget import Widget
+
+from observatory.tui.ink import Ink
+from observatory.tui.lines import blank
+
+if TYPE_CHECKING:
+    from textual.app import App
+    from textual.strip import Strip
+    from textual.theme import Theme
+
+
+class Drawn(Widget):
+    """A widget whose lines come from `draw_line`, in the styles of the theme.
+
+    Its data is replaced, never mutated; whoever replaces it names the lines that changed.
+    """
+
+    DEFAULT_CSS = """
+    Drawn { height: 1; width: 1fr; }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id, classes=classes)
+        self._old = False
+
+    @property
+    def ink(self) -> Ink:
+        """Styles for what is true now, or for what is no longer true."""
+        fresh, faded = inks(self.app)
+        return faded if self._old else fresh
+
+    def set_old(self, old: bool) -> None:
+        """Show the data as no longer true, or as true again."""
+        if old != self._old:
+            self._old = old
+            self.refresh()
+
+    def draw_line(self, y: int, width: int) -> Strip:
+        """Draw line *y* in exactly *width* cells."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:
+        """Answer Textual: one line of the content area."""
+        width = self.size.width
+        inside = width > 0 and 0 <= y < self.size.height
+        return (self.draw_line(y, width) if inside else blank(width)).apply_style(self.rich_style)
+
+    def repaint_lines(self, *lines: int) -> None:
+        """Repaint the given lines of the content area and nothing else."""
+        regions = [Region(0, y, self.size.width, 1) for y in lines if 0 <= y < self.size.height]
+        if regions:
+            self.refresh(*regions)
+
+    def on_mount(self) -> None:
+        """Follow the theme."""
+        self.app.theme_changed_signal.subscribe(self, self._theme_changed)
+
+    def _theme_changed(self, _theme: Theme) -> None:
+        self.refresh()
+
+
+def inks(app: App[object]) -> tuple[Ink, Ink]:
+    """Return the styles of the app's present theme: fresh and faded."""
+    known = _INKS.get(app)
+    if known is None or known[0].variables is not app.theme_variables:
+        fresh = Ink(app.theme_variables)
+        known = _INKS[app] = (fresh, fresh.faded())
+    return known
+
+
+_INKS: WeakKeyDictionary[App[object], tuple[Ink, Ink]] = WeakKeyDictionary()

@@ -1,0 +1,63 @@
+"""The keys that work here, on one line, the most useful first; what is not possible now is greyed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from observatory.tui.commands import live_commands
+from observatory.tui.lines import LineBuilder
+from observatory.tui.widgets.drawn import Drawn
+
+if TYPE_CHECKING:
+    from textual import events
+    from textual.screen import Screen
+    from textual.strip import Strip
+
+_DISPLAY = {"question_mark": "?", "colon": ":", "escape": "esc", "ctrl+p": "^p", "ctrl+s": "^s", "ctrl+q": "^q"}
+
+
+class FooterLine(Drawn):
+    """Drawn from the live bindings, and drawn again only when they change; every key can be clicked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._keys: tuple[tuple[str, str, bool], ...] = ()
+        self._spots: list[tuple[int, int, str]] = []
+
+    def on_mount(self) -> None:
+        """Follow the bindings of the screen."""
+        super().on_mount()
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+        self._bindings_changed(self.screen)
+
+    def draw_line(self, y: int, width: int) -> Strip:  # noqa: ARG002 - there is one line
+        """Draw as many keys as fit whole."""
+        builder = LineBuilder()
+        self._spots = []
+        for key, label, enabled in self._keys:
+            shown = key_display(key)
+            if builder.width + len(shown) + len(label) + 3 > width:
+                continue
+            start = builder.width
+            builder.gap(1).add(shown, self.ink["accent+" if enabled else "faint"])
+            builder.add(f" {label} ", self.ink["muted" if enabled else "faint"])
+            self._spots.append((start, builder.width, key))
+        return builder.strip(width, self.ink["band"])
+
+    def on_click(self, event: events.Click) -> None:
+        """Press the key that was clicked."""
+        for start, end, key in self._spots:
+            if start <= event.x < end:
+                self.app.simulate_key(key)
+
+    def _bindings_changed(self, screen: Screen[object]) -> None:
+        live = sorted(live_commands(screen).values(), key=lambda entry: entry[0].footer)
+        keys = tuple((keys[0], command.label, enabled) for command, _, keys, enabled in live if command.footer)
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh()
+
+
+def key_display(key: str) -> str:
+    """Return the name of a key as it is written for people."""
+    return _DISPLAY.get(key, key.replace("ctrl+", "^"))

@@ -1,0 +1,156 @@
+"""One dead letter in full: facts, error, payload; made printable, bounded, wrapped to the pane."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from rich.cells import cell_len, chop_cells
+
+from observatory.model.text import block, line
+from observatory.tui import format as fmt
+from observatory.tui.lines import LineBuilder
+from observatory.tui.widgets.list_panel import ListPanel
+
+if TYPE_CHECKING:
+    from observatory.model.dead_letter import DeadLetter
+
+MOST_BYTES = 64 * 1024
+"""Payload bytes that are looked at; more is said, not shown."""
+
+_MOST_LINES = 2000
+_LABEL = 11
+
+
+class Piece(NamedTuple):
+    """One line of the pane: a label or none, its text, the name of its style, and its place (which is its identity)."""
+
+    label: str
+    text: str
+    ink: str
+    place: int
+
+
+class PayloadPane(ListPanel[Piece]):
+    """Scrolls; has no cursor."""
+
+    title: ClassVar[str] = "Payload"
+    selects: ClassVar[bool] = False
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self._letter: DeadLetter | None = None
+        self._kind = ""
+        self._wrapped_at = 0
+
+    def show(self, letter: DeadLetter | None) -> None:
+        """Show *letter*, from its top; nothing if None."""
+        if letter != self._letter:
+            self._letter = letter
+            self.action_top()
+            self._wrap()
+
+    def on_resize(self) -> None:
+        """Wrap to the new width."""
+        if self.size.width != self._wrapped_at:
+            self._wrap()
+        super().on_resize()
+
+    def identity(self, row: Piece) -> str:
+        """A line is its place."""
+        return str(row.place)
+
+    def draw_heading(self, width: int) -> LineBuilder:  # noqa: ARG002 - a short heading
+        """Say what the payload is, and what part of it is shown."""
+        builder = self.title_piece()
+        if self._kind:
+            builder.add(f"  {self._kind}", self.ink["muted"])
+        if extent := self.extent:
+            builder.add(f"  {extent}", self.ink["muted"])
+        return builder
+
+    def draw_row(self, row: Piece, width: int) -> LineBuilder:  # noqa: ARG002 - wrapped to the width already
+        """Draw one line."""
+        builder = LineBuilder().gap(1)
+        if row.label:
+            builder.cell(row.label, _LABEL, self.ink["muted"])
+        return builder.add(row.text, self.ink[row.ink])
+
+    def draw_empty(self, width: int) -> LineBuilder:  # noqa: ARG002 - one short line
+        """Say what belongs here."""
+        return LineBuilder().add(" the payload of the selected dead letter", self.ink["muted"])
+
+    def _wrap(self) -> None:
+        self._wrapped_at = self.size.width
+        if self._letter is None or not self._wrapped_at:
+            self._kind = ""
+            self.set_rows(())
+            return
+        self._kind, body = payload_text(self._letter.payload)
+        width = max(self._wrapped_at - 2, 10)
+        pieces: list[tuple[str, str, str]] = []
+        for label, text, ink in _facts(self._letter):
+            for index, part in enumerate(_wrapped(text, width - _LABEL)):
+                pieces.append((label if index == 0 else " ", part, ink))
+        pieces.append(("", "", "text"))
+        for raw in body.split("\n")[:_MOST_LINES]:
+            pieces.extend(("", part, "text") for part in _wrapped(raw, width))
+            if len(pieces) > _MOST_LINES:
+                break
+        self.set_rows(tuple(Piece(*piece, place) for place, piece in enumerate(pieces)))
+
+
+def payload_text(payload: bytes) -> tuple[str, str]:
+    """Return what *payload* is, in words, and how it is shown: JSON if it parses, else text, else hex."""
+    size = fmt.size(len(payload))
+    if not payload:
+        return "empty", ""
+    head = payload[:MOST_BYTES]
+    part = "" if len(payload) <= MOST_BYTES else f", first {fmt.size(MOST_BYTES)}"
+    try:
+        if not part:
+            return f"JSON, {size}", block(json.dumps(json.loads(head), indent=2, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        pass
+    try:
+        text = head.decode() if not part else head.decode(errors="ignore")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text or sum(not char.isprintable() and char not in "\n\r\t" for char in text) * 10 > len(text):
+        return f"binary, {size}{part}", _hex(head[:8192])
+    return f"text, {size}{part}", block(text)
+
+
+def _facts(letter: DeadLetter) -> list[tuple[str, str, str]]:
+    """Return label, text and style of everything that is known beside the payload; what is not known is `?`."""
+    known = fmt.UNKNOWN
+    facts = [
+        ("task", line(letter.task_id) or known, "strong"),
+        ("type", line(letter.type) or known, "text"),
+        ("reason", line(letter.reason), "error+"),
+        ("error", line(letter.error, 2000) or known, "text"),
+        ("attempts", fmt.count(letter.attempts), "text"),
+        ("from", f"{line(letter.source) or known} {line(letter.source_id)}".strip(), "text"),
+        ("worker", line(letter.worker) or known, "text"),
+        ("died", fmt.date_time(letter.died_ms), "text"),
+        ("first seen", fmt.date_time(letter.first_seen_ms), "text"),
+        ("entry", line(letter.entry_id), "muted"),
+    ]
+    if letter.requeues:
+        facts.insert(5, ("requeued", f"{letter.requeues}x before", "warning"))
+    return facts
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Cut a line at the width of the pane, by cells."""
+    return [text] if cell_len(text) <= width else list(chop_cells(text, max(width, 2)))
+
+
+def _hex(data: bytes) -> str:
+    """Return the classic dump: offset, sixteen bytes, what of them can be printed."""
+    rows = []
+    for offset in range(0, len(data), 16):
+        part = data[offset : offset + 16]
+        shown = "".join(chr(byte) if 0x20 <= byte < 0x7F else "·" for byte in part)
+        rows.append(f"{offset:06x}  {part.hex(' '):<47}  {shown}")
+    return "\n".join(rows)

@@ -1,0 +1,199 @@
+"""A chart drawn by plotext: bounded in size, drawn again only when its data changed, and at most once a second."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from textual.strip import Strip  # noqa: TC002 - an annotation of the class
+
+from observatory.tui.lines import LineBuilder, blank
+from observatory.tui.widgets.drawn import Drawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from observatory.model.clock import Clock
+
+WIDEST, HIGHEST = 150, 24
+"""Largest chart that is drawn, in cells: what it costs grows with its area."""
+
+_PERIOD_S = 1.0
+_SGR = re.compile(r"\x1b\[([0-9;]*)m")
+_AXIS = -1
+_LABEL = 6
+_HUGE = 1e15
+
+
+class Series(NamedTuple):
+    """One line of a chart: its word, the name of its style, its values (oldest first, NaN for a gap), its newest."""
+
+    name: str
+    ink: str
+    values: tuple[float, ...]
+    now: str
+
+
+class Plot(Drawn):
+    """A heading that is the legend, the chart, and a few lines of words below it."""
+
+    def __init__(self, title: str, label: Callable[[float], str], clock: Clock, *, tick_s: float, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._title, self._label, self._clock, self._tick_s = title, label, clock, tick_s
+        self._series: tuple[Series, ...] = ()
+        self._notes: tuple[tuple[str, ...], ...] = ()
+        self._chart: list[Strip] = []
+        self._chart_key: object = None
+        self._drawn_at = -math.inf
+        self._waiting = False
+
+    def show(self, series: tuple[Series, ...], notes: tuple[tuple[str, ...], ...] = ()) -> None:
+        """Show *series*; the chart follows at most once a second, and only if the values changed."""
+        if notes != self._notes:
+            self._notes = notes
+            self.repaint_lines(*range(self.size.height - len(notes), self.size.height))
+        if series == self._series or self._waiting:
+            self._series = series
+            return
+        self._series = series
+        left = self._drawn_at + _PERIOD_S - self._clock.monotonic()
+        if left > 0:
+            self._waiting = True
+            self.set_timer(left, self._due)
+        else:
+            self.refresh()
+
+    def draw_line(self, y: int, width: int) -> Strip:
+        """Draw the legend, a line of the chart, or a note."""
+        if y == 0:
+            return self._legend(width).strip(width, self.ink["band"])
+        height = self.size.height - 1 - len(self._notes)
+        if y > height:
+            builder = LineBuilder()
+            for part in self._notes[y - height - 1]:
+                if builder.width + len(part) + 2 <= width:
+                    builder.gap(1 if not builder.width else 2).add(part, self.ink["muted"])
+            return builder.strip(width)
+        chart = self._drawn(min(width - 1, WIDEST), min(height, HIGHEST))
+        return chart[y - 1].adjust_cell_length(width) if y <= len(chart) else blank(width)
+
+    def _due(self) -> None:
+        self._waiting = False
+        self.refresh()
+
+    def _legend(self, width: int) -> LineBuilder:
+        builder = LineBuilder().add(f" {self._title}", self.ink["strong"])
+        numbers = builder.width + sum(len(series.name) + len(series.now) + 5 for series in self._series) <= width
+        for series in self._series:
+            builder.gap(2).add("━ ", self.ink[series.ink]).add(series.name, self.ink["muted"])
+            if numbers:
+                builder.add(f" {series.now}", self.ink["text"])
+        return builder
+
+    def _drawn(self, width: int, height: int) -> list[Strip]:
+        """Return the lines of the chart, from the cache unless data, size or colours changed."""
+        key = (tuple(series.values for series in self._series), width, height)
+        ink = self.ink
+        if key != self._chart_key or ink is not self._chart_ink:
+            self._chart_key, self._chart_ink = key, ink
+            self._drawn_at = self._clock.monotonic()
+            self._chart = self._styled(chart_text(key[0], width, height, self._label, self._tick_s))
+        return self._chart
+
+    _chart_ink: object = None
+
+    def _styled(self, text: str) -> list[Strip]:
+        """Turn plotext's colours, which are numbers of series, into the styles of the theme."""
+        lines = []
+        for row in text.split("\n"):
+            builder, style = LineBuilder().gap(1), None
+            for index, piece in enumerate(_SGR.split(row)):
+                if index % 2:
+                    number = _series_number(piece, style)
+                    style = number
+                elif piece:
+                    name = "faint" if style is None or style == _AXIS else self._series[style].ink
+                    builder.add(piece, self.ink[name])
+            lines.append(builder.strip(builder.width))
+        return lines
+
+
+def chart_text(
+    values: Sequence[tuple[float, ...]], width: int, height: int, label: Callable[[float], str], tick_s: float
+) -> str:
+    """Let plotext draw *values*; each colour in the result is `(0, 0, number of the series + 1)`.
+
+    Args:
+        values: The series, oldest value first; what is not finite is a gap.
+        width: Cells of the whole chart.
+        height: Lines of the whole chart.
+        label: How a value is written beside the axis.
+        tick_s: Seconds between two values.
+
+    Returns:
+        Lines with colour sequences, or empty text where there is no room for a chart.
+    """
+    if width < 20 or height < 4:
+        return ""
+    import plotext  # noqa: PLC0415 - 80 ms that the first paint must not wait for
+
+    finite = [value for series in values for value in series if math.isfinite(value)]
+    top = _nice(min(max(finite, default=1.0), _HUGE))
+    length = max((len(series) for series in values), default=0)
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(width, height)
+    figure.canvas("default")
+    figure.axes(False)
+    figure.legend(False)
+    for number, series in enumerate(values):
+        marker = plotext.marker("braille", plotext.pixel(foreground=(0, 0, number + 1)))
+        # plotext's kernel aborts the process on NaN, so that every run between two gaps is a signal of its own.
+        for start, run in _runs(series):
+            first = length - len(series) + start
+            figure.draw(figure.signal(list(range(first, first + len(run))), run, marker=marker).lines(len(run) > 1))
+    span = max(length - 1, 1)
+    figure.ruler(0).lim(0, span)
+    figure.ruler(0).ticks([0, span / 2, span], [_ago(length * tick_s), _ago(length * tick_s / 2), "now"])
+    figure.ruler(1).lim(0, top)
+    figure.ruler(1).ticks([0, top / 2, top], [label(value).rjust(_LABEL) for value in (0.0, top / 2, top)])
+    figure.ruler([0, 1], [0, 1]).pixel(plotext.pixel(foreground=(0, 0, 255)))
+    text: str = figure.build().string()
+    return text
+
+
+def _runs(series: Sequence[float]) -> list[tuple[int, list[float]]]:
+    """Return the stretches without a gap: where each starts, and its values."""
+    found: list[tuple[int, list[float]]] = []
+    open_run = False
+    for index, value in enumerate(series):
+        if math.isfinite(value):
+            if not open_run:
+                found.append((index, []))
+            found[-1][1].append(min(max(value, 0.0), _HUGE))
+        open_run = math.isfinite(value)
+    return found
+
+
+def _nice(top: float) -> float:
+    """Return the smallest of 1, 2, 4, 5, 10 … that is not below *top*, so that the axis stands still."""
+    if top <= 0:
+        return 1.0
+    scale = 10.0 ** math.floor(math.log10(top))
+    return next((step * scale for step in (1, 2, 4, 5, 8, 10) if step * scale >= top), 10 * scale)
+
+
+def _ago(seconds: float) -> str:
+    return f"-{seconds:.0f}s" if seconds < 120 else f"-{seconds / 60:.0f}m"
+
+
+def _series_number(codes: str, before: int | None) -> int | None:
+    """Read a colour sequence back into the number of a series; backgrounds mean nothing."""
+    if codes in {"", "0"}:
+        return None
+    match = re.search(r"38;2;0;0;(\d+)", codes)
+    if match is None:
+        return before
+    number = int(match[1])
+    return _AXIS if number == 255 else number - 1

@@ -1,0 +1,94 @@
+"""The line at the top: live, frozen, replay or link down; which bus; what time. Always spelled out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from observatory.model.snapshot import LinkState, Origin
+from observatory.model.text import line
+from observatory.tui import format as fmt
+from observatory.tui.lines import LineBuilder
+from observatory.tui.widgets.drawn import Drawn
+
+if TYPE_CHECKING:
+    from textual.strip import Strip
+
+    from observatory.tui.desk import Desk
+
+
+class StatusLine(Drawn):
+    """State, context, title of the screen, engine and clock; looks again once a second and paints only a change."""
+
+    def __init__(self, desk: Desk, title: str) -> None:
+        super().__init__()
+        self._desk = desk
+        self._title = title
+        self._painted: tuple[object, ...] = ()
+
+    def on_mount(self) -> None:
+        """Look at the clock once a second."""
+        super().on_mount()
+        self.set_interval(1.0, self.look)
+
+    def look(self) -> None:
+        """Repaint if what the line says has changed."""
+        says = (state_words(self._desk), self._engine(), self._clock())
+        if says != self._painted:
+            self._painted = says
+            self.refresh()
+
+    def draw_line(self, y: int, width: int) -> Strip:  # noqa: ARG002 - there is one line
+        """Draw the line: the state first, the clock last, between them what fits."""
+        words, ink = state_words(self._desk)
+        loud = ink.startswith(("error", "warning"))
+        builder = LineBuilder().gap(1).add(words, self.ink[ink])
+        if self._desk.read_only:
+            builder.gap(2).add("READ-ONLY", self.ink["warning+"])
+        clock = self._clock()
+        room = width - builder.width - len(clock) - 4
+        for text, name in ((self._title, "strong"), (line(self._desk.context, 60), "text"), (self._engine(), "muted")):
+            if text and len(text) + 3 <= room:
+                builder.gap(3).add(text, self.ink[name])
+                room -= len(text) + 3
+        builder.to(width - len(clock) - 1).add(clock, self.ink["muted"])
+        return builder.strip(width, None if loud else self.ink["band"])
+
+    def _engine(self) -> str:
+        engine = self._desk.shown.engine
+        return line(f"{engine.product} {engine.version}".strip(), 40)
+
+    def _clock(self) -> str:
+        return f"{fmt.clock_time(self._desk.clock.now_ms())} UTC"
+
+
+def state_words(desk: Desk) -> tuple[str, str]:
+    """Return what the state of the screen is, in words, and the name of its style."""
+    link = desk.latest.link
+    if link.state is LinkState.CONNECTING:
+        return "◌ CONNECTING", "warning+"
+    return _broken_words(desk) or _whole_words(desk)
+
+
+def _broken_words(desk: Desk) -> tuple[str, str] | None:
+    """Return the words for data that is no longer the present; None while it is."""
+    link, shown = desk.latest.link, desk.shown
+    last = f"last data {fmt.clock_time(link.data_ms or shown.at_ms or None)}"
+    if link.state is LinkState.LOST:
+        down = max((desk.clock.now_ms() - link.since_ms) / 1000, 0.0)
+        why = f" — {line(link.reason, 60)}" if link.reason else ""
+        return f"⚠ LINK DOWN {fmt.age(down)} — {last}{why}", "error+"
+    if desk.is_silent:
+        return f"⚠ NO DATA {fmt.age(desk.silent_s)} — {last}", "error+"
+    return None
+
+
+def _whole_words(desk: Desk) -> tuple[str, str]:
+    """Return the words for a link that works."""
+    link, shown = desk.latest.link, desk.shown
+    if shown.origin is Origin.REPLAY:
+        return f"◀ REPLAY {fmt.clock_time(shown.at_ms)}", "accent+"
+    if desk.frozen:
+        return f"⏸ FROZEN {fmt.clock_time(shown.at_ms)}", "warning+"
+    if link.state is LinkState.DEGRADED:
+        return f"▲ LIVE, DEGRADED — {line(link.reason, 60)}", "warning+"
+    return "● LIVE", "success+"
