@@ -36,12 +36,10 @@ def run(args: argparse.Namespace) -> int:
     """Take one snapshot and print it."""
 
     async def look(bus: Bus) -> int:
-        from observatory.live import take_snapshot
+        from observatory.live import snapshot_document, take_snapshot
 
         snapshot = await take_snapshot(bus, settle_s=SETTLE_S)
         if args.json:
-            from observatory.live.document import snapshot_document
-
             out_json(snapshot_document(snapshot))
         else:
             for text in as_text(snapshot):
@@ -59,7 +57,10 @@ def as_text(snapshot: Snapshot) -> Iterator[str]:
     yield line(f"{link.state}{reason}  {link.url}  {server}  at {iso(snapshot.at_ms)}")
     yield from (line(f"warning: {warning}") for warning in engine.warnings)
     yield ""
-    yield from table(LANE_HEAD, map(_lane_row, snapshot.lanes), right=LANE_HEAD[1:8])
+    shown = [lane for lane in snapshot.lanes if _is_news(lane)]
+    yield from table(LANE_HEAD, map(_lane_row, shown), right=LANE_HEAD[1:8])
+    if hidden := len(snapshot.lanes) - len(shown):
+        yield f"and {hidden} idle lanes of named queues (--json has all)"
     yield ""
     if snapshot.agents:
         yield from table(AGENT_HEAD, map(_agent_row, snapshot.agents), right=("SEEN", "PENDING", "DONE", "FAILED"))
@@ -68,6 +69,14 @@ def as_text(snapshot: Snapshot) -> Iterator[str]:
     yield ""
     yield line(_dead_letters(snapshot))
     yield f"delayed: {number(snapshot.delayed)}"
+
+
+def _is_news(lane: LaneView) -> bool:
+    """Say whether a lane is worth a row: the shared ones always, others while anything is there or moves."""
+    from observatory.model.snapshot import LaneState
+    from observatory.model.task import SHARED
+
+    return lane.queue == SHARED or lane.state is not LaneState.IDLE or bool(lane.in_rate or lane.out_rate)
 
 
 def _lane_row(lane: LaneView) -> tuple[str, ...]:

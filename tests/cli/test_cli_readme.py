@@ -1,0 +1,105 @@
+"""The README keeps its word: its programs run, and its tables name what there is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from observatory.cli.main import build_parser
+from observatory.cli.parser import leaves
+from observatory.settings import SETTINGS
+from observatory.settings.themes import read_theme
+from tests.cli.conftest import entries
+from tests.conftest import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+    from tests.cli.conftest import Cli
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PROGRAMS = dict(re.findall(r"<!-- tested: ([\w ]+) -->\n```python\n(.*?)```", README, re.DOTALL))
+
+
+async def test_the_plain_agent_is_on_the_screen_with_its_task_and_its_group(bus_cli: Cli, raw: redis.Redis) -> None:
+    """Thirty lines of redis-py publish, take, acknowledge and beat; `status` shows all of it."""
+    assert len([row for row in PROGRAMS["plain agent"].splitlines() if row.strip()]) <= 30
+    with _running(bus_cli, "plain agent") as agent:
+        assert agent.stdout is not None
+        assert "greet" in agent.stdout.readline()
+        bus_cli("send", "later", "--priority", "critical")
+        assert "later" in agent.stdout.readline()
+        status = bus_cli("status", "--json").json
+    (scout,) = status["agents"]
+    assert (scout["name"], scout["state"]) == ("scout", "alive")
+    lanes = {lane["stream"]: lane for lane in status["lanes"]}
+    for name in ("cortex:tasks:high", "cortex:tasks:critical"):
+        (group,) = lanes[name]["groups"]
+        assert (group["name"], group["lag"], group["consumers"]) == ("agents", 0, 1)
+
+
+async def test_the_library_agent_completes_what_it_published(bus_cli: Cli, raw: redis.Redis) -> None:
+    """Its task is taken, run once and gone from the lane, and the log says so."""
+    with _running(bus_cli, "library agent") as agent:
+        assert agent.stdout is not None
+        assert "attempt 1 of" in agent.stdout.readline()
+        await eventually(lambda: not entries(raw, "cortex:tasks:high"))
+        status = bus_cli("status", "--json").json
+    assert [row["name"] for row in status["agents"]] == ["pink"]
+    assert status["dead_letters"]["total"] == 0
+
+
+def test_every_program_in_the_readme_is_tested() -> None:
+    """A block of Python without a marker would not be run by anyone."""
+    assert README.count("```python") == len(PROGRAMS) == 2
+
+
+def test_the_theme_in_the_readme_can_be_used(tmp_path: Path) -> None:
+    """The example is a complete theme file."""
+    (text,) = re.findall(r'```toml\n(name = "mine".*?)```', README, re.DOTALL)
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    assert read_theme(file).name == "mine"
+
+
+def test_the_settings_in_the_readme_can_be_used(cli: Cli) -> None:
+    """The example is a settings file that every verb takes."""
+    (text,) = re.findall(r"```toml\n(# observatory.toml.*?)```", README, re.DOTALL)
+    (cli.home / "mine.toml").write_text(text)
+    assert cli("config", "--config", "mine.toml", "--json").json["refresh_s"]["value"] == "2"
+
+
+def test_every_verb_and_every_setting_is_in_the_readme() -> None:
+    """The tables are complete, and name nothing that does not exist."""
+    verbs = {words[0] for words, _ in leaves(build_parser()) if words}
+    assert verbs == set(re.findall(r"^\| `observatory (\w+)", README, re.MULTILINE))
+    assert {setting.key for setting in SETTINGS} == set(
+        re.findall(r"^\| `(\w+)` \| `OBSERVATORY_", README, re.MULTILINE)
+    )
+    assert all(setting.variable in README for setting in SETTINGS)
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)]+)\)", README))
+def test_pictures_and_links_lead_somewhere(target: str) -> None:
+    """Every file that the README refers to is there."""
+    assert (Path(__file__).parents[2] / target).is_file()
+
+
+@contextmanager
+def _running(cli: Cli, name: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAMS[name]], stdout=subprocess.PIPE, text=True, env=cli.env(), cwd=cli.home
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
