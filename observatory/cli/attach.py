@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from observatory.cli.parser import SETTING_FLAGS
-from observatory.model.errors import BusUnreachableError, UsageError
+from observatory.model.errors import BusError, BusUnreachableError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from observatory.bus import Bus
@@ -94,6 +95,21 @@ def on_bus(args: argparse.Namespace, work: Callable[[Bus], Awaitable[int]], *, w
             await bus.close()
 
     return asyncio.run(run())
+
+
+@contextmanager
+def about(what: str, unsure: str = "") -> Iterator[None]:
+    """Put *what* in front of a refusal of the bus, for the server does not name the key that it speaks of.
+
+    Args:
+        what: What was being done, and to which key.
+        unsure: What may have happened nevertheless when no answer came.
+    """
+    try:
+        yield
+    except BusError as error:
+        hints = (unsure if isinstance(error, BusUnreachableError) else "", error.hint)
+        raise type(error)(f"{what}: {error.problem}", "; ".join(filter(None, hints))) from error
 
 
 def refuse_if_read_only(settings: Settings) -> None:

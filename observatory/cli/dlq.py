@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from observatory.cli.attach import on_bus
+from observatory.cli.attach import about, on_bus
 from observatory.cli.output import NONE, UNKNOWN, age, iso, note, number, out, out_json, plain, table
 from observatory.cli.parser import add_group, add_verb
 from observatory.model.errors import ObservatoryError, UsageError
@@ -59,7 +59,8 @@ def run_list(args: argparse.Namespace) -> int:
     _check(*([args.after] if args.after else []))
 
     async def show(bus: Bus) -> int:
-        page = await bus.dead_letters(after=args.after, limit=args.limit)
+        with about(f"cannot read {bus.keys.dead_letters}"):
+            page = await bus.dead_letters(after=args.after, limit=args.limit)
         if args.json:
             out_json(
                 {"total": page.total, "after": page.after, "dead_letters": [_as_json(item) for item in page.items]}
@@ -83,7 +84,8 @@ def run_show(args: argparse.Namespace) -> int:
     _check(args.id)
 
     async def show(bus: Bus) -> int:
-        dead = await bus.dead_letter(args.id)
+        with about(f"cannot read {bus.keys.dead_letters}"):
+            dead = await bus.dead_letter(args.id)
         if dead is None:
             raise ObservatoryError(f"there is no dead letter {args.id}", "see `observatory dlq ls`")
         if args.json:
@@ -105,11 +107,13 @@ def run_requeue(args: argparse.Namespace) -> int:
         from observatory.model.plan import RequeueDeadLetters
 
         actions = BusActions(bus)
-        plan = await actions.plan(RequeueDeadLetters(tuple(dict.fromkeys(args.ids))))
+        with about(f"cannot read {bus.keys.dead_letters}"):
+            plan = await actions.plan(RequeueDeadLetters(tuple(args.ids)))
         if not args.json:
             for text in _plan_lines(plan):
                 out(text)
-        report = await actions.execute(plan) if args.yes and plan.items else None
+        with about("cannot requeue", unsure="some may be back in their lanes, see `observatory tail`"):
+            report = await actions.execute(plan) if args.yes and plan.items else None
         if args.json:
             out_json({"plan": _plan_json(plan), "report": None if report is None else _report_json(report)})
         elif report is not None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from observatory.cli.attach import on_bus
+from observatory.cli.attach import about, on_bus
 from observatory.cli.output import note, out, out_json
 from observatory.cli.parser import add_verb
-from observatory.model.errors import BusError, UsageError
+from observatory.model.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -55,15 +55,13 @@ def run(args: argparse.Namespace) -> int:
 
         actions = BusActions(bus)
         plan = await actions.plan(SendTask(task))
-        try:
+        target = plan.items[0].target
+        with about(f"cannot send to {target}", unsure=f"it may have arrived nevertheless, as task {task.id}"):
             report = await actions.execute(plan)
-        except BusError as error:
-            raise type(error)(f"cannot send to {plan.items[0].target}: {error.problem}", error.hint) from error
         for item in report.skipped:
             note(f"{item.id}: {item.why}")
         if not report.done:
             return 1
-        target = plan.items[0].target
         entry = None if task.delay_s else report.entries[0]
         if args.json:
             out_json({"id": task.id, "stream": target, "entry_id": entry, "delay_s": task.delay_s})

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from observatory.cli.attach import on_bus
+from observatory.cli.attach import about, on_bus
 from observatory.cli.output import clock, iso, note, out, out_json
 from observatory.cli.parser import add_verb
 from observatory.model.errors import UsageError
@@ -58,14 +58,16 @@ def run(args: argparse.Namespace) -> int:
 
         after = args.after
         if after is None:
-            page = await bus.events(limit=BEFORE)
+            with about("cannot read the event log"):
+                page = await bus.events(limit=BEFORE)
             for event in reversed(page.items):
                 show(event)
                 after = event.id
             if after is None:
                 note("no events yet; waiting for the first")
-        async for event in bus.tail(after=after):
-            show(event)
+        with about("cannot follow the event log"):
+            async for event in bus.tail(after=after):
+                show(event)
         return 0
 
     return on_bus(args, follow)

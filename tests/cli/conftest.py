@@ -26,7 +26,7 @@ class Outcome:
     err: str
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 (it is whatever the verb prints)
+    def json(self) -> Any:
         """Stdout as JSON."""
         return json.loads(self.out)
 

@@ -87,6 +87,16 @@ def test_sending_into_a_key_of_the_wrong_type_loses_nothing(bus_cli: Cli, raw: r
     assert raw.get("cortex:tasks:high") == b"not a stream"
 
 
+def test_dead_letters_of_the_wrong_type_are_named(bus_cli: Cli, raw: redis.Redis) -> None:
+    """Where the dead-letter stream should be there is something else: listing fails with its key, status goes on."""
+    raw.set("cortex:tasks:dlq", "not a stream")
+    bus_cli("dlq", "ls").refused(1, "cortex:tasks:dlq", "WRONGTYPE")
+    status = bus_cli("status", "--json")
+    assert status.code == 0
+    assert status.json["dead_letters"]["total"] is None
+    assert "dead letters: ?" in bus_cli("status").out
+
+
 async def test_a_malformed_entry_is_kept_whole_in_the_dead_letters(
     bus_cli: Cli, raw: redis.Redis, bus_url: str
 ) -> None:
