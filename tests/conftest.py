@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import os
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
@@ -14,16 +14,14 @@ import redis
 from observatory.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # Textual reads it once, when it is imported.
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
 
-T = TypeVar("T")
 
-
-async def eventually(predicate: Callable[[], T | Awaitable[T]], timeout: float = 10.0) -> T:
+async def eventually(predicate: Callable[[], object], timeout: float = 10.0) -> Any:
     """Wait until *predicate* is true, and return what it returned.
 
     Args:

@@ -23,7 +23,7 @@ from observatory.bus.worker import Handler, Worker
 from observatory.model.agent import DEFAULT_INTERVAL_S, Heartbeat, write_heartbeat
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import BusBusyError, UsageError
-from observatory.model.task import DEFAULT_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord, is_queue_name
+from observatory.model.task import DEFAULT_TTL_S, MAX_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord, is_queue_name
 from observatory.model.text import line
 from observatory.model.wire import MAX_PAYLOAD, encode
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 LANE_BOUND: Final = 1_000_000
 """Entries in a lane above which publishing to it is refused."""
+
+MAX_ID: Final = 200
+"""Longest id of a task that may be published, in characters."""
 
 Payload = bytes | str | Mapping[str, Any] | Sequence[Any] | None
 """What `publish` takes as a payload: bytes and text as they are, anything else as JSON."""
@@ -100,7 +103,7 @@ class Bus:
         self.connection = link
         self.keys = keys
         self.name = name
-        self._clock = clock
+        self.clock = clock
         self._publish = Batcher(self._send_tasks)
         self._keeper: LeaseKeeper | None = None
         self._pulse: asyncio.Task[None] | None = None
@@ -252,6 +255,7 @@ class Bus:
         consumer: str = "",
         status: str = "idle",
         task: str = "",
+        task_since_ms: int | None = None,
         load: float | None = None,
         interval_s: float = DEFAULT_INTERVAL_S,
         capabilities: Sequence[str] = (),
@@ -266,6 +270,7 @@ class Bus:
             consumer: Its process; the agent's name by default.
             status: Its own word; `stopped` says goodbye.
             task: Id of the task it runs.
+            task_since_ms: When it began with that task, ms since the epoch.
             load: Share of its slots in use, 0 to 1.
             interval_s: Seconds until its next beat.
             capabilities: Queues and types it serves.
@@ -279,7 +284,7 @@ class Bus:
             consumer or agent,
             status,
             task,
-            None,
+            task_since_ms,
             load,
             interval_s,
             tuple(capabilities),
@@ -346,10 +351,8 @@ class Bus:
         task.add_done_callback(self._background.discard)
 
     def _checked(self, task: NewTask) -> NewTask:
-        problem = _problem(task)
-        if problem:
-            raise UsageError(problem)
-        return task if task.created_ms else replace(task, created_ms=self._clock.now_ms())
+        check(task)
+        return task if task.created_ms else replace(task, created_ms=self.clock.now_ms())
 
     async def _send_tasks(self, batch: Sequence[NewTask]) -> Sequence[tuple[str, str]]:
         args: list[str | bytes | int] = [LANE_BOUND]
@@ -359,6 +362,25 @@ class Bus:
             args += (self.keys.lane(task.lane), queue, task.id, task.type, task.sender)
             args += (round(task.delay_s * 1000), len(flat), *flat)
         return [(outcome.decode(), entry.decode()) for outcome, entry in await self.connection.call("publish", args)]
+
+
+def check(task: NewTask) -> None:
+    """Refuse a task that cannot be published.
+
+    Raises:
+        UsageError: A field cannot be taken; the message begins with its name.
+    """
+    size = len(task.payload)
+    for wrong, problem in (
+        (not task.type, "type: a task needs one"),
+        (not is_queue_name(task.queue), f"queue: {line(task.queue, 64)!r} cannot name one"),
+        (not 0 < len(task.id) <= MAX_ID, f"id: 1 to {MAX_ID} characters"),
+        (size > MAX_PAYLOAD, f"payload: {size} bytes, {MAX_PAYLOAD} at most"),
+        (not 0 < task.ttl_s <= MAX_TTL_S, f"ttl: {task.ttl_s} s, must be above zero and at most {MAX_TTL_S} s"),
+        (not 0 <= task.delay_s <= MAX_TTL_S, f"delay: {task.delay_s} s, must be from zero to {MAX_TTL_S} s"),
+    ):
+        if wrong:
+            raise UsageError(problem)
 
 
 async def _show_life(keeper: LeaseKeeper) -> None:
@@ -372,21 +394,6 @@ def _accepted(task: NewTask, answer: tuple[str, str]) -> Published:
     if outcome == "busy":
         raise BusBusyError(f"lane {task.lane} is full", "let it drain, or publish to another queue")
     return Published(task.id, PublishOutcome(outcome), entry, task.lane)
-
-
-def _problem(task: NewTask) -> str:
-    """Say what is wrong with a task, naming the field; empty if nothing is."""
-    if not task.type:
-        return "type: a task needs one"
-    if not is_queue_name(task.queue):
-        return f"queue: {line(task.queue, 64)!r} cannot name one"
-    if not task.id or len(task.id) > 200:
-        return "id: 1 to 200 characters"
-    if len(task.payload) > MAX_PAYLOAD:
-        return f"payload: {len(task.payload)} bytes, {MAX_PAYLOAD} at most"
-    if task.ttl_s <= 0:
-        return f"ttl: {task.ttl_s} s, must be above zero"
-    return f"delay: {task.delay_s} s, must not be negative" if task.delay_s < 0 else ""
 
 
 def _priority(value: Priority | str) -> Priority:

@@ -36,6 +36,7 @@ class Delivery:
         task: What was read.
         deliveries: Delivery count; with the consumer's name it is the fencing token.
         problem: Why the entry cannot be a task; empty if it is one.
+        since_ms: When the handler began, ms since the epoch.
         running: The handler's task, once it runs.
         cancelled: Somebody asked to cancel it.
     """
@@ -44,6 +45,7 @@ class Delivery:
     task: Task
     deliveries: int
     problem: str = ""
+    since_ms: int = 0
     running: asyncio.Task[None] | None = field(default=None, compare=False)
     cancelled: bool = False
 

@@ -103,3 +103,8 @@ def day_of(ms: int) -> str:
 def day_before(day: str) -> str:
     """The UTC day before *day*."""
     return (datetime.fromisoformat(day) - timedelta(days=1)).date().isoformat()
+
+
+def day_after(day: str) -> str:
+    """The UTC day after *day*."""
+    return (datetime.fromisoformat(day) + timedelta(days=1)).date().isoformat()

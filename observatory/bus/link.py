@@ -59,6 +59,7 @@ MAX_CONNECTIONS: Final = 16
 
 _SCHEMES = ("redis", "rediss", "unix")
 _REFUSED = (AuthenticationError, AuthorizationError)
+_FINAL = (*_REFUSED, InvalidResponse)
 TRANSIENT = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, TryAgainError, OSError)
 """Failures after which the same call may succeed: the engine is away, loading, or no longer the primary."""
 
@@ -239,22 +240,27 @@ class Link:
         while True:
             try:
                 reply = await send()
-            except TRANSIENT as error:
+            except TRANSIENT as failure:
+                error = _root(failure)
                 self.note(error)
                 left = give_up - self._clock.monotonic()
-                if isinstance(error, _REFUSED) or left <= 0:
-                    raise translated(error, self.url) from error
+                if isinstance(error, _FINAL) or left <= 0:
+                    raise translated(error, self.url) from failure
                 await asyncio.sleep(min(pause * random.uniform(0.5, 1.5), left))
                 pause = min(pause * 2, 2.0)
-            except InvalidResponse as error:
-                self.note(error)
-                raise translated(error, self.url) from error
             except RedisError as error:
-                self.note(None)
+                self.note(error if isinstance(error, _FINAL) else None)
                 raise translated(error, self.url) from error
             else:
                 self.note(None)
                 return reply
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what redis-py wrapped: it turns whatever happens while connecting into a plain connection error."""
+    while isinstance(error.__cause__, RedisError):
+        error = error.__cause__
+    return error
 
 
 def connection_options(url: str, parse: Callable[[str], Any] = parse_url) -> dict[str, Any]:
@@ -276,22 +282,26 @@ def connection_options(url: str, parse: Callable[[str], Any] = parse_url) -> dic
     try:
         options: dict[str, Any] = dict(parse(url))
     except (ValueError, TypeError) as error:
+        # The reader's own words quote parts of the URL, which may be parts of a password.
         raise UsageError(
-            f"URL {masked(url)!r} cannot be read: {error}", "for example redis://:password@127.0.0.1:6379/0"
+            f"URL {masked(url)!r} cannot be read: host, port or database is wrong",
+            "for example redis://:password@127.0.0.1:6379/0; write / and @ in a password as %2F and %40",
         ) from error
+    if scheme != "unix" and not re.fullmatch(r"/?\d*", urlsplit(url).path):
+        raise UsageError(f"URL {masked(url)!r} does not end in the number of a database", "for example /0")
     if scheme == "unix" and not options.get("path"):
         raise UsageError(f"URL {masked(url)!r} names no socket", "for example unix:///run/valkey.sock")
     return options | {
         "protocol": 2,
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
-        "lib_name": None,
-        "lib_version": None,
+        "driver_info": None,
     }
 
 
 def masked(url: str) -> str:
     """Return *url* without its secrets, fit to be shown."""
-    url = re.sub(r"(?<=://)([^@/]*?):[^@/]*@", r"\1:***@", url)
+    # Greedy up to the last @: a password that holds @ or / unescaped must not show even in part.
+    url = re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:***@", url)
     return line(re.sub(r"(?<=[?&]password=)[^&]*", "***", url))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from observatory.bus.keys import day_before, day_of
+from observatory.bus.keys import day_after, day_before, day_of
 from observatory.model.event import Event
 from observatory.model.protocols import Page
 from observatory.model.task import EntryId
@@ -75,8 +75,8 @@ async def follow(link: Link, keys: Keys, after: str | None) -> AsyncIterator[Eve
             if not rows:
                 now = await link.command("TIME")
                 # A closed day can never receive a late write, so an empty read of it means that it is done.
-                if day < (today := day_of(int(now[0]) * 1000)):
-                    day = today
+                if day < day_of(int(now[0]) * 1000):
+                    day = day_after(day)
     finally:
         await reader.aclose()
 

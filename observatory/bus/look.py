@@ -76,14 +76,15 @@ async def look(link: Link, keys: Keys, cursor: Cursor, *, deadline_s: float) -> 
 
 
 def _lane(keys: Keys, row: Reply) -> LaneReading | None:
-    stream, problem, length, added, groups = row
+    stream, problem, length, added, groups, unread = row
     lane = keys.lane_of(_word(stream))
     if lane is None:
         return None
     if problem:
         return LaneReading(lane, _word(stream), problem=_word(problem))
     owners: dict[str, int] = {}
-    waiting, pending = [], []
+    waiting = [EntryId.parse(unread).ms] if unread else []
+    pending: list[int] = []
     for *_, first_waiting, first_pending, flat in groups:
         waiting += [EntryId.parse(first_waiting).ms] if first_waiting else []
         pending += [EntryId.parse(first_pending).ms] if first_pending else []

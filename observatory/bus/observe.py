@@ -36,7 +36,8 @@ class LaneReading:
         length: XLEN; 0 for a key that does not exist.
         entries_added: Entries ever added; None where the engine does not know (Redis 6).
         groups: Its groups, by name.
-        oldest_waiting_ms: Arrival (ms of server time) of the oldest entry that some group was not given yet.
+        oldest_waiting_ms: Arrival (ms of server time) of the oldest entry that some group was not given yet, or of
+            the oldest there is where no group reads.
         oldest_pending_ms: Arrival (ms of server time) of the oldest entry that is pending in some group.
         owners: Pending entries by consumer, over all groups.
     """

@@ -16,7 +16,7 @@ _PARTS = {
     "look": ("clock", "look"),
     "take": ("clock", "common", "start", "take"),
     "adopt": ("clock", "common", "start", "adopt"),
-    "delayed": ("delayed",),
+    "delayed": ("clock", "delayed"),
 }
 
 

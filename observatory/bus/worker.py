@@ -218,6 +218,7 @@ class Worker:
         self._held[delivery.key] = delivery
         if delivery.deliveries > 1:
             self.stats.recovered += 1
+        delivery.since_ms = self._bus.clock.now_ms()
         task = asyncio.create_task(self._handle(delivery), name=f"{self.agent}-{delivery.task.id}")
         delivery.running = task
         self._handling.add(task)
@@ -314,13 +315,13 @@ class Worker:
             delivery.running.cancel()
 
     async def _beat_forever(self) -> None:
-        last = ""
+        told = ""
         while True:
             with contextlib.suppress(BusError):
-                last = await self._beat("busy" if self._handling else "idle")
+                told = await self._beat("busy" if self._handling else "idle")
             for _ in range(max(round(self._heartbeat_s / BEAT_ON_CHANGE_S), 1)):
                 await asyncio.sleep(min(BEAT_ON_CHANGE_S, self._heartbeat_s))
-                if self._current() != last:
+                if self._current_id() != told:
                     break
 
     async def _beat(self, status: str) -> str:
@@ -329,7 +330,8 @@ class Worker:
             self.agent,
             consumer=self.consumer,
             status="stopping" if self._stopping.is_set() and status != "stopped" else status,
-            task=current,
+            task=current.task.id if current else "",
+            task_since_ms=current.since_ms if current else None,
             load=len(self._handling) / self._concurrency,
             interval_s=self._heartbeat_s,
             capabilities=self._queues,
@@ -337,10 +339,14 @@ class Worker:
             done=self.stats.done,
             failed=self.stats.failed,
         )
-        return current
+        return current.task.id if current else ""
 
-    def _current(self) -> str:
-        return next((held.task.id for held in self._held.values() if held.running and not held.running.done()), "")
+    def _current(self) -> Delivery | None:
+        return next((held for held in self._held.values() if held.running and not held.running.done()), None)
+
+    def _current_id(self) -> str:
+        current = self._current()
+        return current.task.id if current else ""
 
     async def _recover_forever(self) -> None:
         """Take over what the dead left and what this worker's own lost replies left, as long as there is room."""

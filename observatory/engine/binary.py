@@ -33,7 +33,7 @@ def find_binary() -> Path:
 
 
 def check_binary(binary: Path, who: str) -> Path:
-    """Return *binary* resolved if it can be run.
+    """Return the absolute path of *binary* if it can be run.
 
     Args:
         binary: The program to look at.
@@ -47,7 +47,8 @@ def check_binary(binary: Path, who: str) -> Path:
         raise EngineError(f"{who} no engine binary at {binary}", hint)
     if not os.access(binary, os.X_OK):
         raise EngineError(f"{who} an engine binary that cannot be run: {binary}", f"chmod +x it, or {hint}")
-    return binary.resolve()
+    # Not resolved: Debian's redis-server is a link to a program that acts by the name it is called by.
+    return binary.absolute()
 
 
 def _platform() -> str:

@@ -58,17 +58,19 @@ end
 
 local function read_lane(stream)
   local length = redis.pcall('XLEN', stream)
-  if failed(length) then return {stream, length.err, 0, -1, {}} end
+  if failed(length) then return {stream, length.err, 0, -1, {}, false} end
   local added, groups = -1, {}
   local infos = redis.pcall('XINFO', 'GROUPS', stream)
-  if failed(infos) then return {stream, '', length, length == 0 and 0 or -1, {}} end
+  if failed(infos) then return {stream, '', length, 0, {}, false} end
   for _, flat in ipairs(infos) do
     local info = pairs_of(flat)
     groups[#groups + 1] = read_group(stream, info)
     if info['lag'] and info['entries-read'] then added = math.max(added, info['lag'] + info['entries-read']) end
   end
   if added < 0 then added = pairs_of(redis.call('XINFO', 'STREAM', stream))['entries-added'] or -1 end
-  return {stream, '', length, added, groups}
+  -- Where no group reads, everything waits.
+  local first = #groups == 0 and redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  return {stream, '', length, added, groups, first and first[1] or false}
 end
 
 -- Our fields stand behind the original ones, so the last `reason` is ours.
