@@ -179,7 +179,7 @@ def take_census(client: redis.Redis, keys: Keys) -> Census:
                 census.pending.append(task)
             elif client.hmget(keys.record(task), "state", "entry") != [b"cancelled", entry]:
                 census.queued.append(task)
-    census.dead = [fields[b"id"].decode() for _, fields in _entries(client, keys.dead_letters)]
+    census.dead = [fields.get(b"id", entry).decode() for entry, fields in _entries(client, keys.dead_letters)]
     ids: Any = client.eval(_DELAYED_IDS, 2, keys.delayed, keys.bodies)
     census.delayed = [task.decode() for task in ids]
     return census

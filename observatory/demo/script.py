@@ -68,10 +68,11 @@ class Tempo:
         round_s = seconds / max(round(seconds / ROUND_S), 1)
         return cls(
             round_s=round_s,
-            lease_s=min(max(round_s / 8, 2.0), 10.0),
+            # Every agent looks after the lanes and beats in proportion to these; a large swarm takes turns.
+            lease_s=max(min(max(round_s / 8, 2.0), 10.0), options.agents / 10),
             beat_s=max(min(2.0, round_s / 10), options.agents / 150),
             patience_s=min(max(round_s / 8, 1.0), 8.0),
-            flood=round(min(2400, 120 * round_s)),
+            flood=round(min(2400, 120 * round_s, 300 * options.agents)),
         )
 
 

@@ -73,7 +73,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "summarise": Kind(SHARED, 12, 0.25, 0.02, ("ContextOverflow: {n}12034 tokens do not fit into 128000",)),
     "notify": Kind(SHARED, 13, 0.06, 0.02, ("WebhookError: 502 from hooks.example.com (delivery {hex})",)),
-    "index": Kind(SHARED, 0, 0.03, 0.0, ("IOError: {hex}",)),
+    "index": Kind(SHARED, 0, 0.02, 0.0, ("IOError: {hex}",)),
 }  # fmt: skip
 """Every kind of work there is; `index` is what a flood consists of."""
 
@@ -191,7 +191,7 @@ def _deploy(random: Random) -> dict[str, object]:
         "cluster": random.choice(_CLUSTERS),
         "strategy": "canary" if random.random() < 0.7 else "recreate",
         "replicas": random.randint(2, 12),
-        "on_failure": "halt" if random.random() < 0.45 else "retry",
+        "on_failure": "halt" if random.random() < 0.6 else "retry",
     }
 
 

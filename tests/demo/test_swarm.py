@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,10 +13,12 @@ import pytest
 
 from observatory.bus import Bus
 from observatory.demo import DemoOptions
+from observatory.demo.proxy import Proxy
 from observatory.demo.roster import agent_names
 from observatory.demo.swarm import Demo, run_headless
 from observatory.model.agent import agent_of
 from observatory.model.event import EventKind
+from observatory.model.snapshot import LinkState
 from tests.conftest import eventually
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 _OWNER = """
 import sys
 from observatory.demo import DemoOptions
+from observatory.demo.proxy import Proxy
 from observatory.demo.roster import agent_names
 from observatory.demo.swarm import Demo
 demo = Demo(DemoOptions(incidents=()))
@@ -60,9 +64,35 @@ def test_the_books_of_a_run_with_every_incident_balance(books: dict[str, Any]) -
 
 @pytest.mark.xdist_group("demo")
 def test_a_short_run_shows_every_outcome(books: dict[str, Any]) -> None:
-    """Even ten seconds have retries, dead letters and cancels, and work of a crashed agent passes to another."""
-    for outcome in ("retried", "dead_lettered", "cancelled", "redelivered"):
+    """Even ten seconds have retries, dead letters, stale work and cancels."""
+    for outcome in ("retried", "dead_lettered", "stale", "cancelled"):
         assert books[outcome] > 0, outcome
+
+
+@pytest.mark.xdist_group("demo")
+def test_work_of_an_agent_that_is_killed_is_delivered_again() -> None:
+    """A crash alone, with work in hand, ends in a redelivery and loses nothing."""
+    books = run_headless(DemoOptions(seconds=5, rate=5, incidents=("crash",)))
+    assert books["redelivered"] > 0
+    assert (books["lost"], books["duplicated"], books["problems"]) == (0, 0, [])
+
+
+async def test_a_cut_is_a_real_cut_and_heals(bus_url: str) -> None:
+    """Behind a cut network a publish waits; once the network is back it arrives, and only once."""
+    proxy = Proxy(bus_url)
+    await proxy.open()
+    try:
+        async with Bus.connect(proxy.url) as far, Bus.connect(bus_url) as near:
+            await far.publish("notify", id="before")
+            proxy.cut()
+            waiting = asyncio.create_task(far.publish("notify", id="during"))
+            await eventually(lambda: far.link.state is LinkState.LOST)
+            assert await near.record("during") is None
+            proxy.restore()
+            assert (await waiting).outcome == "queued"
+            assert (await near.record("during")) is not None
+    finally:
+        await proxy.close()
 
 
 @pytest.mark.xdist_group("demo")
