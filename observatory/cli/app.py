@@ -1,7 +1,5 @@
 """`observatory` without a verb: the full-screen app on the bus that is meant."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 from contextlib import contextmanager

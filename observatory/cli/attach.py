@@ -1,7 +1,5 @@
 """From the command line to a connected bus: which settings hold, which bus is meant, and a verb that runs on it."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """`observatory config`: every setting with its value and where that came from."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

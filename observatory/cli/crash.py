@@ -1,7 +1,5 @@
 """What is written when something went wrong that nobody foresaw: a report without values, only places."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """`observatory demo`: a simulated swarm with real incidents on an engine of its own, on screen or headless."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

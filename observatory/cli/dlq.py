@@ -1,7 +1,5 @@
 """`observatory dlq`: look at dead letters and put them back to work."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 import re

@@ -1,7 +1,5 @@
 """`observatory engine`: the embedded Valkey as a process of its own, for agents that outlive the dashboard."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn

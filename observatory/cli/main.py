@@ -3,8 +3,6 @@
 This is the one place that words an error for the terminal. A verb raises; it never prints a failure or exits.
 """
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 import argparse

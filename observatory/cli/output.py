@@ -1,7 +1,5 @@
 """Words and tables on stdout: sanitised, aligned, and quiet when nobody reads any more."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 import os

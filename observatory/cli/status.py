@@ -1,7 +1,5 @@
 """`observatory status`: one snapshot of the swarm, for people or as JSON."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,5 @@
 """`observatory tail`: follow the event log."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 import re

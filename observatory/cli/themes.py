@@ -1,7 +1,5 @@
 """`observatory themes`: the colours there are, and what is wrong with the files that are none."""
 
-# ruff: noqa: PLC0415 (a verb loads what it needs when it runs, and nothing else)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
