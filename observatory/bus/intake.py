@@ -65,6 +65,7 @@ class Intake:
     _broken: frozenset[str] = frozenset()
     _reader_id: int | None = None
     _blocked: bool = False
+    _woken: bool = False
     _cursors: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,6 +99,9 @@ class Intake:
         """
         block = BLOCK_MS if next_due_ms < 0 else min(BLOCK_MS, next_due_ms)
         streams = [stream for stream in self._streams if stream not in self._broken]
+        if self._woken:
+            self._woken = False
+            return []
         if block <= 0 or not streams:
             await asyncio.sleep(0.5 if not streams else 0)
             return []
@@ -128,11 +132,12 @@ class Intake:
             # The lane or its group went away under the read (NOGROUP, WRONGTYPE, UNBLOCKED): `take` finds out which.
             return []
         finally:
-            self._blocked = False
+            self._blocked = self._woken = False
         return [self._delivery(stream.decode(), ident, flat, 1) for stream, rows in reply or () for ident, flat in rows]
 
     def wake(self) -> None:
-        """End a blocked read at once, by asking the engine to; it ends by itself within a second anyway."""
+        """End a blocked read, or keep the next one from beginning; by itself it ends within a second."""
+        self._woken = True
         if self._blocked and self._reader_id is not None:
             self.bus.keep(asyncio.create_task(self._unblock(self._reader_id)))
 

@@ -100,11 +100,6 @@ def day_of(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).date().isoformat()
 
 
-def day_before(day: str) -> str:
-    """The UTC day before *day*."""
-    return (datetime.fromisoformat(day) - timedelta(days=1)).date().isoformat()
-
-
-def day_after(day: str) -> str:
-    """The UTC day after *day*."""
-    return (datetime.fromisoformat(day) + timedelta(days=1)).date().isoformat()
+def shifted(day: str, days: int) -> str:
+    """The UTC day that lies *days* after *day*; before it, if negative."""
+    return (datetime.fromisoformat(day) + timedelta(days=days)).date().isoformat()

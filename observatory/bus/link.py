@@ -243,6 +243,9 @@ class Link:
             except TRANSIENT as failure:
                 error = _root(failure)
                 self.note(error)
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    # redis-py can turn the cancellation of a call into a time-out of it.
+                    raise asyncio.CancelledError from failure
                 left = give_up - self._clock.monotonic()
                 if isinstance(error, _FINAL) or left <= 0:
                     raise translated(error, self.url) from failure

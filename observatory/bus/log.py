@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from observatory.bus.keys import day_after, day_before, day_of
+from observatory.bus.keys import day_of, shifted
 from observatory.model.event import Event
 from observatory.model.protocols import Page
 from observatory.model.task import EntryId
@@ -39,15 +39,13 @@ async def page_of_events(link: Link, keys: Keys, *, after: str | None, limit: in
     today = day_of(int(now[0]) * 1000)
     day = day_of(EntryId.parse(after).ms) if after else today
     # An id can run ahead of the clock after a jump, so a page never starts later than today.
-    day, oldest = min(day, today), today
-    for _ in range(DAYS_KEPT):
-        oldest = day_before(oldest)
+    day, oldest = min(day, today), shifted(today, -DAYS_KEPT)
     found: list[Event] = []
     end = f"({after}" if after else "+"
     while len(found) < limit and day > oldest:
         rows = await link.command("XREVRANGE", keys.events(day), end, "-", "COUNT", limit - len(found))
         found += [read_event(ident, flat) for ident, flat in rows]
-        day = day_before(day)
+        day = shifted(day, -1)
     return Page(tuple(found), found[-1].id if len(found) == limit else None, None)
 
 
@@ -62,7 +60,7 @@ async def follow(link: Link, keys: Keys, after: str | None) -> AsyncIterator[Eve
     now = await link.command("TIME")
     today = day_of(int(now[0]) * 1000)
     last = after or await _newest(link, keys, today) or f"{int(now[0]) * 1000}-0"
-    day = min(day_of(EntryId.parse(last).ms), today)
+    day = max(min(day_of(EntryId.parse(last).ms), today), shifted(today, -DAYS_KEPT))
     reader = link.client(timeout_s=_POLL_MS / 1000 + 3)
     try:
         while True:
@@ -76,7 +74,7 @@ async def follow(link: Link, keys: Keys, after: str | None) -> AsyncIterator[Eve
                 now = await link.command("TIME")
                 # A closed day can never receive a late write, so an empty read of it means that it is done.
                 if day < day_of(int(now[0]) * 1000):
-                    day = day_after(day)
+                    day = shifted(day, 1)
     finally:
         await reader.aclose()
 

@@ -126,6 +126,7 @@ class Worker:
         self._ready: list[Delivery] = []
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._over = False
 
     @property
     def running(self) -> int:
@@ -155,6 +156,7 @@ class Worker:
             if self._handling:
                 await asyncio.wait(self._handling, timeout=drain_s)
         finally:
+            self._over = True
             for task in (*helpers, *self._handling):
                 task.cancel()
             await asyncio.gather(*helpers, *self._handling, return_exceptions=True)
@@ -184,7 +186,8 @@ class Worker:
             try:
                 batch = await self._intake.take(free)
                 if not batch.entries:
-                    self._ready += await self._intake.wait(batch.next_due_ms)
+                    found = await self._intake.wait(batch.next_due_ms)
+                    self._ready.extend(found)
             except BusError as error:
                 log.warning("%s: %s", self.agent, error)
                 await self._pause(random.uniform(0.5, 1.5))
@@ -198,12 +201,13 @@ class Worker:
     async def _adopt(self, free: int) -> None:
         """Start deliveries that did not come by `take`, most urgent first, as many as there are free slots."""
         self._ready.sort(key=lambda delivery: self._intake.rank(delivery.stream))
-        chosen, self._ready = self._ready[:free], self._ready[free:]
+        chosen = self._ready[:free]
+        del self._ready[:free]
         try:
             answers = await self._intake.adopt(chosen)
         except BusError as error:
             log.warning("%s: %s", self.agent, error)
-            self._ready += chosen
+            self._ready.extend(chosen)
             await self._pause(random.uniform(0.5, 1.5))
             return
         for delivery, runs in zip(chosen, answers, strict=True):
@@ -316,7 +320,7 @@ class Worker:
 
     async def _beat_forever(self) -> None:
         told = ""
-        while True:
+        while not self._over:
             with contextlib.suppress(BusError):
                 told = await self._beat("busy" if self._handling else "idle")
             for _ in range(max(round(self._heartbeat_s / BEAT_ON_CHANGE_S), 1)):
@@ -349,16 +353,21 @@ class Worker:
         return current.task.id if current else ""
 
     async def _recover_forever(self) -> None:
-        """Take over what the dead left and what this worker's own lost replies left, as long as there is room."""
-        while True:
+        """Take over what the dead left, and what this worker's own lost replies left.
+
+        Even with every slot taken it recovers one, which is then served before anything new: otherwise the work
+        of the dead would wait for as long as there is a flood.
+        """
+        while not self._over:
             await asyncio.sleep(self._lease_s / 4 * random.uniform(0.5, 1.5))
-            free = self._concurrency - len(self._handling) - len(self._ready)
-            if free <= 0:
+            room = max(self._concurrency - len(self._handling), 1) - len(self._ready)
+            if room <= 0 or self._stopping.is_set():
                 continue
             with contextlib.suppress(BusError):
                 held = {*self._held, *(delivery.key for delivery in self._ready)}
-                self._ready += await self._intake.recover(free, held)
-                if self._ready:
+                found = await self._intake.recover(room, held)
+                if found:
+                    self._ready.extend(found)
                     self._changed.set()
                     self._intake.wake()
 

@@ -17,7 +17,7 @@ local function start(stream, group, consumer, entry, deliveries, id, type, attem
     local fields = redis.call('XRANGE', stream, entry, entry)[1]
     if fields then
       bury(stream, entry, fields[2], id, type, consumer, attempt, 'stale',
-        'waited ' .. text((NOW - arrived) / 1000) .. ' s, lives ' .. text(ttl_ms / 1000) .. ' s', text(NOW - arrived))
+        string.format('waited %.1f s, lives %.1f s', (NOW - arrived) / 1000, ttl_ms / 1000), text(NOW - arrived))
     end
     drop(stream, group, entry)
     return false
