@@ -114,7 +114,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
 }
 """Scopes that are alive in each view; two commands of one view never share a key."""
 
-_LOOK, _MOVE, _CHANGE, _APP = "Screens", "Move", "Change (upper case and forms)", "App"
+_LOOK, MOVE, _CHANGE, _APP = "Look", "Move", "Change (upper case and forms)", "App"
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -140,47 +140,47 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "dead-letters.reload", "reload", ("r",), "Reload",
         "Read the list again from the bus.",
-        "reload", _LOOK, "dead-letters", footer=9,
+        "reload", _LOOK, "dead-letters", footer=10,
     ),
     Command(
         "list.open", "open", ("enter",), "Open",
         "Open what is under the cursor.",
-        "open", _MOVE, "list", needs=Needs.SELECTION,
+        "open", MOVE, "list", needs=Needs.SELECTION,
     ),
     Command(
-        "list.down", "move(1)", ("j", "down"), "Down", "One row down.", "down", _MOVE, "list",
+        "list.down", "move(1)", ("j", "down"), "Down", "One row down.", "down", MOVE, "list",
     ),
     Command(
-        "list.up", "move(-1)", ("k", "up"), "Up", "One row up.", "up", _MOVE, "list",
+        "list.up", "move(-1)", ("k", "up"), "Up", "One row up.", "up", MOVE, "list",
     ),
     Command(
-        "list.right", "sidestep(1)", ("l", "right"), "Right", "One column right.", "right", _MOVE, "list",
+        "list.right", "sidestep(1)", ("l", "right"), "Right", "One column right.", "right", MOVE, "list",
     ),
     Command(
-        "list.left", "sidestep(-1)", ("h", "left"), "Left", "One column left.", "left", _MOVE, "list",
+        "list.left", "sidestep(-1)", ("h", "left"), "Left", "One column left.", "left", MOVE, "list",
     ),
     Command(
-        "list.top", "top", ("g", "home"), "Top", "To the first row.", "top", _MOVE, "list",
+        "list.top", "top", ("g", "home"), "Top", "To the first row.", "top", MOVE, "list",
     ),
     Command(
-        "list.bottom", "bottom", ("G", "end"), "Bottom", "To the last row.", "bottom", _MOVE, "list",
+        "list.bottom", "bottom", ("G", "end"), "Bottom", "To the last row.", "bottom", MOVE, "list",
     ),
     Command(
-        "list.page-down", "page(1)", ("ctrl+f", "pagedown"), "Page down", "One page down.", "page-down", _MOVE, "list",
+        "list.page-down", "page(1)", ("ctrl+f", "pagedown"), "Page down", "One page down.", "page-down", MOVE, "list",
     ),
     Command(
-        "list.page-up", "page(-1)", ("ctrl+b", "pageup"), "Page up", "One page up.", "page-up", _MOVE, "list",
+        "list.page-up", "page(-1)", ("ctrl+b", "pageup"), "Page up", "One page up.", "page-up", MOVE, "list",
     ),
     Command(
-        "list.half-down", "page(0.5)", ("ctrl+d",), "Half down", "Half a page down.", "half-down", _MOVE, "list",
+        "list.half-down", "page(0.5)", ("ctrl+d",), "Half down", "Half a page down.", "half-down", MOVE, "list",
     ),
     Command(
-        "list.half-up", "page(-0.5)", ("ctrl+u",), "Half up", "Half a page up.", "half-up", _MOVE, "list",
+        "list.half-up", "page(-0.5)", ("ctrl+u",), "Half up", "Half a page up.", "half-up", MOVE, "list",
     ),
     Command(
         "list.copy", "copy_name", ("c",), "Copy",
         "Copy what names the row (key, agent, id), over SSH too (OSC 52).",
-        "copy", _LOOK, "list", needs=Needs.SELECTION, footer=8,
+        "copy", _LOOK, "list", needs=Needs.SELECTION, footer=9,
     ),
     Command(
         "list.copy-json", "copy_json", ("y",), "Copy JSON",
@@ -188,21 +188,21 @@ COMMANDS: tuple[Command, ...] = (
         "copy-json", _LOOK, "list", needs=Needs.SELECTION,
     ),
     Command(
-        "panel.next", "next_panel", ("tab",), "Next panel", "To the next panel.", "next-panel", _MOVE, "screen",
+        "panel.next", "next_panel", ("tab",), "Next panel", "To the next panel.", "next-panel", MOVE, "screen",
     ),
     Command(
         "panel.previous", "previous_panel", ("shift+tab",), "Previous panel", "To the panel before.",
-        "previous-panel", _MOVE, "screen",
+        "previous-panel", MOVE, "screen",
     ),
     Command(
         "panel.maximise", "maximise", ("m",), "Maximise",
         "Give the panel with the cursor the whole screen, or give it back.",
-        "maximise", _LOOK, "screen", footer=7,
+        "maximise", _LOOK, "screen", footer=8,
     ),
     Command(
         "app.freeze", "freeze", ("p",), "Freeze",
         "Hold the screen still and keep listening; again to catch up.",
-        "freeze", _APP, "screen", footer=6,
+        "freeze", _APP, "screen", footer=7,
     ),
     Command(
         "app.help", "help", ("question_mark",), "Help",
@@ -212,7 +212,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "app.palette", "palette", ("ctrl+p",), "Palette",
         "Find any command by its words.",
-        "palette", _APP, "app", footer=10, priority=True,
+        "palette", _APP, "app", footer=6, priority=True,
     ),
     Command(
         "app.command-line", "command_line", ("colon",), "Command",
@@ -225,7 +225,7 @@ COMMANDS: tuple[Command, ...] = (
         "theme", _APP, "screen", argument="name",
     ),
     Command(
-        "app.clear", "clear", ("escape",), "Back",
+        "app.clear", "clear", ("escape",), "Close",
         "Clear or close, one thing at a time: maximised panel, then the screen.",
         "clear", _APP, "screen",
     ),

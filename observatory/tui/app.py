@@ -215,6 +215,7 @@ class ObservatoryApp(CrashReporting):
 
     def copy(self, text: str) -> None:
         """Copy *text* by way of the terminal, so that it reaches the person's own machine."""
+        text = text.encode("utf-8", "replace").decode()  # lone surrogates have no place in a terminal
         if len(text.encode()) * 4 // 3 > COPY_LIMIT:
             self.notify("too large for the terminal's clipboard", severity="warning", markup=False)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.binding import Binding
 
@@ -39,7 +39,13 @@ def verdict(action: str, situation: Situation) -> bool | None:
     return None if command is not None and refusal(command, situation) else True
 
 
-def live_commands(screen: Screen[object]) -> dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]]:
+def needs_selection(action: str) -> bool:
+    """Say whether *action* makes no sense without a row under the cursor."""
+    command = _GUARDED.get(action)
+    return command is not None and command.needs is Needs.SELECTION
+
+
+def live_commands(screen: Screen[Any]) -> dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]]:
     """Return the commands that have a key where the cursor is now.
 
     Returns:
@@ -55,11 +61,14 @@ def live_commands(screen: Screen[object]) -> dict[str, tuple[Command, DOMNode, t
     return found
 
 
-def commands_here(screen: Screen[object]) -> dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]]:
-    """Return every command that palette and `:` offer on *screen*: the live ones and those that have no key."""
-    found = live_commands(screen)
+def commands_here(screen: Screen[Any]) -> dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]]:
+    """Return every command that works on *screen*, in the order of the table: the live ones and those without a key."""
+    live = live_commands(screen)
+    found: dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]] = {}
     for command in COMMANDS:
-        if not command.keys and "task.send" in found:
+        if command.id in live:
+            found[command.id] = live[command.id]
+        elif not command.keys and any(entry[0].scope == command.scope for entry in live.values()):
             found[command.id] = (command, screen, (), True)
     return found
 
@@ -77,7 +86,7 @@ async def run_command(app: App[int], command: Command, node: DOMNode, argument: 
     await app.run_action(action, node)
 
 
-def why_not(screen: Screen[object], key: str, situation: Situation) -> str:
+def why_not(screen: Screen[Any], key: str, situation: Situation) -> str:
     """Say why the command on *key* may not run now; empty if the key is free or its command may run."""
     active = screen.active_bindings.get(key)
     command = _BY_ID.get((active.binding.id or "") if active else "")

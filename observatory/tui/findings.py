@@ -36,8 +36,10 @@ def findings(snapshot: Snapshot) -> tuple[Finding, ...]:
 
 
 def verdict(snapshot: Snapshot) -> str:
-    """Say in words that all is well; only true when there are no findings."""
+    """Say in words that all is well; only true when there are no findings, and nothing while nothing is known."""
     alive = sum(agent.state is AgentState.ALIVE for agent in snapshot.agents)
+    if not snapshot.at_ms:
+        return ""
     if not snapshot.lanes and not snapshot.agents:
         return "the bus is empty: no lanes, no agents yet"
     lanes, agents = len(snapshot.lanes), f"{alive} agent{'' if alive == 1 else 's'} alive"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color, ColorParseError
+from textual.strip import Strip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,16 +40,23 @@ class Ink:
         """Return the same colours as of data that is no longer true."""
         return Ink(self.variables, old=True)
 
+    def on_cursor(self, strip: Strip) -> Strip:
+        """Return *strip* as it looks under the cursor: on a bar, or reversed whole where colours cannot be mixed."""
+        if self._ansi:
+            return Strip([Segment(strip.text, self["cursor"])], strip.cell_length)
+        return strip.apply_style(self["cursor"])
+
     def _make(self, name: str) -> Style:
         if name == "cursor":
             return self._cursor()
+        if name == "alarm":
+            return Style(color=self._background("error").rich_color, bold=True, reverse=True)
         if name == "band":
             return Style() if self._ansi else Style(bgcolor=self._background("panel").rich_color)
         word, bold = name.removesuffix("+"), name.endswith("+")
         color, dim = self._color(word)
-        if self.old and word not in {"faint", "accent", "warning", "error"}:
-            color, dim = self._color("muted")
-            bold = False
+        if self.old and word not in {"faint", "accent"}:
+            color, dim = self._color("faint" if word == "trend" else "muted")
         return Style(
             color=color.rich_color if color else None, bold=(bold or word == "strong") or None, dim=dim or None
         )

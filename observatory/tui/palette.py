@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
+from observatory.model.commands import MOVE
 from observatory.tui.commands import commands_here, run_command
 from observatory.tui.widgets.footer import key_display
 
@@ -38,10 +39,10 @@ class CommandProvider(Provider):
         offers = []
         for command, node, keys, enabled in commands_here(self.screen).values():
             if enabled:
-                key = f"  {key_display(keys[0])}" if keys else ""
-                title = f"{command.label}: {command.name}{key}"
-                offers.append((title, command.description, partial(run_command, app, command, node)))
-        return offers
+                key = f"   {key_display(keys[0])}" if keys else ""
+                run = partial(run_command, app, command, node)
+                offers.append((command.group == MOVE, f"{command.label}{key}", command.description, run))
+        return [offer[1:] for offer in sorted(offers, key=lambda offer: offer[0])]
 
 
 class ThemeProvider(Provider):

@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input
 
+from observatory.model.commands import MOVE
 from observatory.model.text import line
 from observatory.tui.commands import bindings, commands_here
 from observatory.tui.lines import LineBuilder
@@ -69,7 +70,8 @@ class CommandLine(ModalScreen[Typed | None]):
 
     def __init__(self, below: Screen[object], arguments: Mapping[str, Sequence[str]]) -> None:
         super().__init__()
-        self._here = {entry[0].name: entry for entry in commands_here(below).values()}
+        here = sorted(commands_here(below).values(), key=lambda entry: entry[0].group == MOVE)
+        self._here = {entry[0].name: entry for entry in here}
         self._arguments = arguments
 
     def compose(self) -> ComposeResult:

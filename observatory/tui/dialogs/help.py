@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import textwrap
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Vertical
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
     from observatory.tui.desk import Desk
 
-_KEYS, _NAME = 18, 16
+_INDENT, _KEYS, _NAME = 3, 15, 17
 
 
 @dataclass(frozen=True, slots=True)
 class HelpRow:
-    """One line: a group's name alone, or keys, `:` name, description, and why it is not possible now."""
+    """One line: the name of a group alone, or keys, `:` name, description, and why it is not possible now."""
 
     group: str
     keys: str = ""
@@ -37,28 +38,42 @@ class HelpRow:
 
 
 class HelpList(ListPanel[HelpRow]):
-    """The commands by group."""
+    """The commands by group; descriptions are wrapped, not cut."""
 
     title: ClassVar[str] = "Help"
     selects: ClassVar[bool] = False
 
+    def __init__(self, entries: tuple[HelpRow, ...]) -> None:
+        super().__init__()
+        self._entries = entries
+
+    def on_resize(self) -> None:
+        """Wrap to the new width."""
+        room = max(self.size.width - _INDENT - _KEYS - _NAME - 1, 20)
+        rows: list[HelpRow] = []
+        for entry in self._entries:
+            first, *rest = textwrap.wrap(entry.description, room) or [""]
+            rows.append(replace(entry, description=first))
+            rows += [HelpRow(entry.group, " ", " ", part, entry.why_not) for part in rest]
+        self.set_rows(tuple(rows))
+        super().on_resize()
+
     def identity(self, row: HelpRow) -> str:
-        """A command is its name."""
-        return row.group + row.name
+        """A line is what it says."""
+        return row.group + row.name + row.description
 
     def draw_heading(self, width: int) -> LineBuilder:  # noqa: ARG002 - a short heading
-        """Name the screen."""
+        """Say what is listed."""
         return self.title_piece().add(f"  keys that work here   {self.extent}", self.ink["muted"])
 
-    def draw_row(self, row: HelpRow, width: int) -> LineBuilder:  # noqa: ARG002 - the caller cuts at the width
+    def draw_row(self, row: HelpRow, width: int) -> LineBuilder:  # noqa: ARG002 - wrapped to the width already
         """Draw a group or a command."""
         ink = self.ink
         if not row.name:
             return LineBuilder().gap(1).add(row.group, ink["accent+"])
-        possible = "text" if not row.why_not else "faint"
-        builder = LineBuilder().gap(3).cell(row.keys, _KEYS, ink["strong" if not row.why_not else "faint"])
-        builder.cell(f":{row.name}", _NAME, ink["muted"]).add(row.description, ink[possible])
-        return builder.add(f" — {row.why_not}", ink["warning"]) if row.why_not else builder
+        builder = LineBuilder().gap(_INDENT).cell(row.keys, _KEYS, ink["faint" if row.why_not else "strong"])
+        name = f":{row.name}" if row.name.strip() else ""
+        return builder.cell(name, _NAME, ink["muted"]).add(row.description, ink["faint" if row.why_not else "text"])
 
 
 class HelpPage(ModalScreen[None]):
@@ -74,12 +89,8 @@ class HelpPage(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The list, and how to close it."""
         with Vertical(id="help"):
-            yield HelpList()
+            yield HelpList(self._rows)
         yield FooterLine()
-
-    def on_mount(self) -> None:
-        """Fill the list."""
-        self.query_one(HelpList).set_rows(self._rows)
 
     def action_close(self) -> None:
         """Close the page."""
@@ -92,9 +103,8 @@ def help_rows(screen: Screen[object], desk: Desk) -> tuple[HelpRow, ...]:
     for command, _, keys, enabled in commands_here(screen).values():
         why = "" if enabled else refusal(command, desk.situation()) or "nothing is selected"
         shown = "  ".join(key_display(key) for key in keys) or NONE
-        groups.setdefault(command.group, []).append(
-            HelpRow(command.group, shown, command.name, command.description, why)
-        )
+        words = f"{command.description} Not now: {why}." if why else command.description
+        groups.setdefault(command.group, []).append(HelpRow(command.group, shown, command.name, words, why))
     rows: list[HelpRow] = []
     for group, members in groups.items():
         rows += [HelpRow(group), *members]

@@ -15,9 +15,10 @@ from observatory.model import wire
 from observatory.model.draft import TaskDraft, sortable_id
 from observatory.model.errors import ObservatoryError, UsageError
 from observatory.model.plan import Report, SendTask
-from observatory.model.task import Priority
+from observatory.model.task import SHARED, Priority
 from observatory.model.text import line
 from observatory.tui.commands import bindings, verdict
+from observatory.tui.lines import fit
 from observatory.tui.widgets.choice import Choice
 from observatory.tui.widgets.footer import FooterLine
 from observatory.tui.widgets.preview import Preview
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from observatory.model.task import NewTask
     from observatory.tui.desk import Desk
 
+_HINT_CELLS = 52
 _FIELDS = ("type", "to", "ttl", "delay")
 
 
@@ -54,9 +56,7 @@ class SendForm(ModalScreen[Report | None]):
             yield Label("Send a task", id="form-title")
             with VerticalScroll(id="fields", can_focus=False):
                 yield from _row("type", "what kind of work", Input(id="type", suggester=_suggest(types), compact=True))
-                yield from _row(
-                    "to", "shared, a queue, or @agent", Input(id="to", suggester=_suggest(queues), compact=True)
-                )
+                yield from _row("to", _hint(queues), Input(id="to", suggester=_suggest(queues), compact=True))
                 yield Label("priority", classes="name")
                 yield Choice([(priority, f"lane-{priority}") for priority in Priority], Priority.NORMAL, id="priority")
                 yield Label("payload", classes="name")
@@ -163,6 +163,12 @@ def _row(name: str, placeholder: str, field: Input) -> Iterable[Label | Input]:
     field.placeholder = placeholder
     yield Label(name, classes="name")
     yield field
+
+
+def _hint(queues: list[str]) -> str:
+    """Name a few places that are live, in no more cells than the narrowest form has: a placeholder would wrap."""
+    live = ", ".join([name for name in queues if name != SHARED][:5])
+    return fit(f"shared; or {live} …", _HINT_CELLS).rstrip() if live else "shared; or a queue, or @agent"
 
 
 def _suggest(words: list[str]) -> SuggestFromList:

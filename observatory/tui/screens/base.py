@@ -85,11 +85,12 @@ class DataScreen(Screen[None]):
     def show(self, snapshot: Snapshot) -> None:
         """Bring every panel to *snapshot*, one small repaint after the other; a newer snapshot takes over."""
         self._generation += 1
-        old = self.desk.is_old
+        known = bool(snapshot.at_ms)
+        old = known and self.desk.is_old
         self.query_one(StatusLine).look()
         for drawn in self.query(Drawn):
             if not isinstance(drawn, (StatusLine, FooterLine)):
-                drawn.set_old(old)
+                drawn.set_truth(known=known, old=old)
         for index, step in enumerate(self.steps(snapshot)):
             if index and self.desk.stagger_s:
                 self.set_timer(index * self.desk.stagger_s, self._late_step(step, self._generation))
@@ -175,6 +176,6 @@ class TooSmall(Drawn):
 
     def draw_line(self, y: int, width: int) -> Strip:
         """Name the size that is and the size that is needed."""
-        have, need = self.screen.size, " by ".join(map(str, SMALLEST))
-        words = f"{have.width} by {have.height} is too small: at least {need}, please (q quits)"
+        have, (columns, lines) = self.screen.size, SMALLEST
+        words = f"{have.width}x{have.height} is too small, {columns}x{lines} is needed (q quits)"
         return (LineBuilder().add(words, self.ink["warning"]) if y == 0 else LineBuilder()).strip(width)

@@ -77,7 +77,7 @@ class Overview(DataScreen):
     def _show_lanes(self, snapshot: Snapshot) -> None:
         """Let the table be as high as its rows, up to a share of the screen; the rest scrolls."""
         table = self.query_one(LaneTable)
-        most = max(round(self.size.height * (0.42 if self.size.height < 32 else 0.36)), 7)
+        most = max(round(self.size.height * (0.46 if self.size.height < 32 else 0.36)), 7)
         table.show(snapshot, most - 1)
         height = min(max(len(table.rows), 1) + 1, most)
         if table.styles.height is None or table.styles.height.value != height:

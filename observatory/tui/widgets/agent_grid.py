@@ -56,13 +56,13 @@ class AgentGrid(ListPanel[AgentView]):
     def draw_heading(self, width: int) -> LineBuilder:
         """Count the states."""
         builder = self.title_piece()
+        if extent := self.extent:
+            builder.add(f"  {extent}", self.ink["muted"])
         for state in (AgentState.DEAD, AgentState.STALE, AgentState.LATE, AgentState.ALIVE, AgentState.LEFT):
             number = sum(agent.state is state for agent in self.rows)
             mark = glyphs.AGENTS[state]
             if number and builder.width + 12 < width:
                 builder.gap(2).add(f"{mark.glyph} {number} {mark.word}", self.ink[mark.ink])
-        if extent := self.extent:
-            builder.add(f"   {extent}", self.ink["muted"])
         return builder
 
     def draw_row(self, row: AgentView, width: int) -> LineBuilder:

@@ -37,7 +37,8 @@ class Choice(Drawn, can_focus=True):
             chosen = word == self.value
             builder.add("● " if chosen else "○ ", self.ink[ink if chosen else "faint"])
             builder.add(word, self.ink[f"{ink}+" if chosen else "muted"]).gap(3)
-        return builder.strip(width, self.ink["cursor"] if self.has_focus else None)
+        strip = builder.strip(width)
+        return self.ink.on_cursor(strip) if self.has_focus else strip
 
     def watch_value(self) -> None:
         """Show the new choice and say so."""

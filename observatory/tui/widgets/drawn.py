@@ -30,6 +30,7 @@ class Drawn(Widget):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id, classes=classes)
         self._old = False
+        self._known = True
 
     @property
     def ink(self) -> Ink:
@@ -37,10 +38,10 @@ class Drawn(Widget):
         fresh, faded = inks(self.app)
         return faded if self._old else fresh
 
-    def set_old(self, old: bool) -> None:
-        """Show the data as no longer true, or as true again."""
-        if old != self._old:
-            self._old = old
+    def set_truth(self, *, known: bool, old: bool) -> None:
+        """Say whether there is any data at all, and whether it is no longer true."""
+        if (known, old) != (self._known, self._old):
+            self._known, self._old = known, old
             self.refresh()
 
     def draw_line(self, y: int, width: int) -> Strip:

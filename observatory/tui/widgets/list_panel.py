@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from observatory.model.commands import Situation
-from observatory.tui.commands import bindings, verdict
+from observatory.tui.commands import bindings, needs_selection, verdict
 from observatory.tui.lines import LineBuilder, blank
 from observatory.tui.widgets.drawn import Drawn
 
@@ -59,6 +59,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         self.rows: tuple[RowT, ...] = ()
         self.cursor = 0
         self._top = 0
+        self._painted_head: dict[int, Strip] = {}
 
     # -- what subclasses say ------------------------------------------------------------------------------
 
@@ -110,7 +111,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         else:
             per_line = self.columns()
             self.repaint_lines(
-                *range(self.head),
+                *(y for y in range(self.head) if self._painted_head.get(y) != self._draw_head(y, self.size.width)),
                 *(
                     y
                     for y in range(self.head, self.size.height)
@@ -148,14 +149,17 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
 
     def title_piece(self) -> LineBuilder:
         """Start a heading with the title, in the colour that says whether the panel has the focus."""
-        return LineBuilder().add(f" {self.title}", self.ink["accent+" if self.has_focus else "strong"])
+        builder = LineBuilder().add(f" {self.title}", self.ink["accent+" if self.has_focus else "strong"])
+        return builder.add(" old", self.ink["muted"]) if self._old else builder
 
     def draw_line(self, y: int, width: int) -> Strip:
         """Draw the heading or the rows of one line."""
         if y < self.head:
-            return (self.draw_columns if y else self.draw_heading)(width).strip(width, self.ink["band"])
+            strip = self._painted_head[y] = self._draw_head(y, width)
+            return strip
         if not self.rows:
-            return (self.draw_empty(width) if y == self.head else LineBuilder()).strip(width)
+            empty = self.draw_empty if self._known else self._draw_waiting
+            return (empty(width) if y == self.head else LineBuilder()).strip(width)
         per_line = self.columns()
         first = (self._top + y - self.head) * per_line
         cell = width // per_line
@@ -163,14 +167,16 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         for offset, row in enumerate(self.rows[first : first + per_line]):
             drawn = self.draw_row(row, cell)
             on_cursor = self.selects and self.has_focus and first + offset == self.cursor
-            strips.append(drawn.strip(cell, self.ink["cursor"]) if on_cursor else drawn.strip(cell))
+            strips.append(self.ink.on_cursor(drawn.strip(cell)) if on_cursor else drawn.strip(cell))
         return Strip.join(strips).adjust_cell_length(width) if strips else blank(width)
 
     # -- keys and mouse ------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Grey what needs a row while there is none."""
+        """Grey what needs a row while there is none; where there is no cursor at all, it does not exist."""
         del parameters
+        if not self.selects and needs_selection(action):
+            return False
         return verdict(action, Situation(selection=self.selected is not None))
 
     def action_move(self, lines: int) -> None:
@@ -238,6 +244,12 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
     def on_blur(self) -> None:
         """Hide the cursor."""
         self.refresh()
+
+    def _draw_head(self, y: int, width: int) -> Strip:
+        return (self.draw_columns if y else self.draw_heading)(width).strip(width, self.ink["band"])
+
+    def _draw_waiting(self, width: int) -> LineBuilder:  # noqa: ARG002 - one short line
+        return LineBuilder().add(" waiting for the first data", self.ink["faint"])
 
     # -- helpers ---------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ MOST_BYTES = 64 * 1024
 """Payload bytes that are looked at; more is said, not shown."""
 
 _MOST_LINES = 2000
-_LABEL = 11
+_LABEL = 8
 
 
 class Piece(NamedTuple):
@@ -124,21 +124,16 @@ def payload_text(payload: bytes) -> tuple[str, str]:
 def _facts(letter: DeadLetter) -> list[tuple[str, str, str]]:
     """Return label, text and style of everything that is known beside the payload; what is not known is `?`."""
     known = fmt.UNKNOWN
-    facts = [
-        ("task", line(letter.task_id) or known, "strong"),
-        ("type", line(letter.type) or known, "text"),
-        ("reason", line(letter.reason), "error+"),
+    again = f", requeued {letter.requeues}x before" if letter.requeues else ""
+    return [
+        ("task", f"{line(letter.task_id) or known}  {line(letter.type) or known}", "strong"),
+        ("reason", f"{line(letter.reason) or known} after {fmt.count(letter.attempts)} attempts{again}", "error+"),
         ("error", line(letter.error, 2000) or known, "text"),
-        ("attempts", fmt.count(letter.attempts), "text"),
-        ("from", f"{line(letter.source) or known} {line(letter.source_id)}".strip(), "text"),
+        ("from", f"{line(letter.source) or known}  {line(letter.source_id)}".strip(), "text"),
         ("worker", line(letter.worker) or known, "text"),
-        ("died", fmt.date_time(letter.died_ms), "text"),
-        ("first seen", fmt.date_time(letter.first_seen_ms), "text"),
+        ("died", f"{fmt.date_time(letter.died_ms)}, first seen {fmt.date_time(letter.first_seen_ms)}", "text"),
         ("entry", line(letter.entry_id), "muted"),
     ]
-    if letter.requeues:
-        facts.insert(5, ("requeued", f"{letter.requeues}x before", "warning"))
-    return facts
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -53,6 +53,8 @@ class Plot(Drawn):
         if notes != self._notes:
             self._notes = notes
             self.repaint_lines(*range(self.size.height - len(notes), self.size.height))
+        # One NaN is not equal to another unless it is the same object, and a gap that stays is no change.
+        series = tuple(item._replace(values=tuple(map(_same_nan, item.values))) for item in series)
         if series == self._series or self._waiting:
             self._series = series
             return
@@ -161,6 +163,10 @@ def chart_text(
     figure.ruler([0, 1], [0, 1]).pixel(plotext.pixel(foreground=(0, 0, 255)))
     text: str = figure.build().string()
     return text
+
+
+def _same_nan(value: float) -> float:
+    return value if math.isfinite(value) else math.nan
 
 
 def _runs(series: Sequence[float]) -> list[tuple[int, list[float]]]:

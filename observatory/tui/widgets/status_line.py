@@ -40,8 +40,7 @@ class StatusLine(Drawn):
     def draw_line(self, y: int, width: int) -> Strip:  # noqa: ARG002 - there is one line
         """Draw the line: the state first, the clock last, between them what fits."""
         words, ink = state_words(self._desk)
-        loud = ink.startswith(("error", "warning"))
-        builder = LineBuilder().gap(1).add(words, self.ink[ink])
+        builder = LineBuilder().gap(0 if ink == "alarm" else 1).add(words, self.ink[ink])
         if self._desk.read_only:
             builder.gap(2).add("READ-ONLY", self.ink["warning+"])
         clock = self._clock()
@@ -51,7 +50,7 @@ class StatusLine(Drawn):
                 builder.gap(3).add(text, self.ink[name])
                 room -= len(text) + 3
         builder.to(width - len(clock) - 1).add(clock, self.ink["muted"])
-        return builder.strip(width, None if loud else self.ink["band"])
+        return builder.strip(width, self.ink["band"])
 
     def _engine(self) -> str:
         engine = self._desk.shown.engine
@@ -76,9 +75,9 @@ def _broken_words(desk: Desk) -> tuple[str, str] | None:
     if link.state is LinkState.LOST:
         down = max((desk.clock.now_ms() - link.since_ms) / 1000, 0.0)
         why = f" — {line(link.reason, 60)}" if link.reason else ""
-        return f"⚠ LINK DOWN {fmt.age(down)} — {last}{why}", "error+"
+        return f" ⚠ LINK DOWN {fmt.age(down)} — {last}{why} ", "alarm"
     if desk.is_silent:
-        return f"⚠ NO DATA {fmt.age(desk.silent_s)} — {last}", "error+"
+        return f" ⚠ NO DATA {fmt.age(desk.silent_s)} — {last} ", "alarm"
     return None
 
 
