@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from observatory.bus.delivery import Delivery
 from observatory.bus.link import TRANSIENT, encoded
 from observatory.model.errors import BusError
-from observatory.model.task import SHARED, EntryId, Task
+from observatory.model.task import EntryId, Task
 from observatory.model.wire import Malformed, foreign_id, pairs, read_entry
 
 if TYPE_CHECKING:
@@ -81,11 +81,8 @@ class Intake:
     async def take(self, want: int) -> Batch:
         """Take up to *want* entries in strict priority."""
         reply = await self.bus.connection.call("take", (self.group, self.consumer, want), self._streams)
-        rows, due, remade, broken = reply
+        rows, due, _remade, broken = reply
         self._broken = frozenset(stream.decode() for stream, _ in broken)
-        if remade:
-            named = {lane.queue for lane in self.lanes if lane.queue != SHARED}
-            await self.bus.connection.command("SADD", self.bus.keys.queues, *named)
         entries = tuple(
             (self._delivery(self._streams[index], ident, flat, 1), bool(started))
             for index, ident, flat, started in rows

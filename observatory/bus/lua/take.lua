@@ -17,6 +17,8 @@ local function read(stream, n)
     local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
     if type(made) == 'table' and made.err then return nil, made.err end
     remade[#remade + 1] = stream
+    local queue = string.match(string.sub(stream, #PREFIX + 8), '^([^:]+):[^:]+$')
+    if queue then redis.call('SADD', PREFIX .. ':tasks:queues', queue) end
     reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', n, 'STREAMS', stream, '>')
   end
   return reply and reply[1] and reply[1][2] or {}, nil
