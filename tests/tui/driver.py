@@ -11,7 +11,7 @@ from pathlib import Path
 from observatory.model.clock import SystemClock
 from observatory.tui.app import ObservatoryApp, run_app
 from observatory.tui.widgets.lane_table import LaneRow, LaneTable
-from observatory.tui.widgets.list_panel import ListPanel
+from observatory.tui.widgets.list_panel import ListPanel  # noqa: TC001 - beside the class that it is the base of
 from tests.tui import seed
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from observatory.tui.screens.dead_letters import DeadLetters
+from tests.conftest import eventually
 from tests.tui import seed
 
 if TYPE_CHECKING:
@@ -22,7 +24,11 @@ def keys(*pressed: str) -> Callable[[Pilot[object]], object]:
 
     async def press(pilot: Pilot[object]) -> None:
         await pilot.pause(0.1)
-        await pilot.press(*pressed)
+        for key in pressed:
+            await pilot.press(key)
+            await pilot.pause()
+            if isinstance(pilot.app.screen, DeadLetters):
+                await eventually(pilot.app.screen.has_selection)
         await pilot.pause(0.1)
 
     return press

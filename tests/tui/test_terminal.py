@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -32,7 +33,7 @@ MODES = {"mouse": (1000, 1002, 1003, 1006), "alternate screen": (1049,), "paste"
 class Session:
     """The app in a pseudo terminal."""
 
-    def __init__(self, state_dir: Path, *words: str) -> None:
+    def __init__(self, state_dir: Path, *words: str, **environ: str) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         self.before = termios.tcgetattr(slave)
@@ -42,7 +43,7 @@ class Session:
         self.process = subprocess.Popen(
             [sys.executable, str(driver), str(state_dir), *words],
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[2]), **environ},
         )  # fmt: skip
 
     def read_until(self, wanted: str) -> None:
@@ -153,6 +154,21 @@ def test_a_crash_leaves_a_clean_terminal_and_tells_no_secret(tmp_path: Path) -> 
         assert "hunter2" not in report.read_text()
         assert "driver.py" in report.read_text()
         assert report.stat().st_mode & 0o777 == 0o600
+    finally:
+        session.close()
+
+
+def test_without_colour_every_state_is_still_a_glyph_and_a_word(tmp_path: Path) -> None:
+    """NO_COLOR is respected, and nothing is said by colour alone."""
+    session = Session(tmp_path, NO_COLOR="1")
+    try:
+        for words in ("● LIVE", "✖ broken", "▲ no consumers", "✖ red"):
+            session.read_until(words)
+        colours = {
+            (int(red), int(green), int(blue))
+            for red, green, blue in re.findall(rb"[34]8;2;(\d+);(\d+);(\d+)", session.output)
+        }
+        assert all(max(colour) - min(colour) <= 1 for colour in colours), "greys only"
     finally:
         session.close()
 

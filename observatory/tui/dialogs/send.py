@@ -154,9 +154,8 @@ def suggestions(snapshot: Snapshot) -> tuple[list[str], list[str]]:
 
 def entry_fields(task: NewTask) -> list[tuple[str, str]]:
     """Return the fields of the entry as they will stand in the stream, without the empty ones, made printable."""
-    flat = wire.encode(task)
-    pairs = zip(flat[::2], flat[1::2], strict=True)
-    return [(line(name, 32), line(value, 2000)) for name, value in pairs if value]
+    names, values = wire.encode(task)
+    return [(line(name, 32), line(value, 2000)) for name, value in zip(names, values, strict=True) if value]
 
 
 def _row(name: str, placeholder: str, field: Input) -> Iterable[Label | Input]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Horizontal, Vertical
 
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
     from observatory.model.snapshot import Flow, Quantiles, Snapshot
     from observatory.tui.widgets.list_panel import ListPanel
+
+_SMALL = 32
+_LANES, _LANES_SMALL, _AGENTS, _AGENTS_SMALL = 0.36, 0.46, 0.25, 0.18
+"""Shares of the screen's height that lanes and agents may take, on a screen of many lines and of few."""
+
+_REASONS = 7
+"""Lines that the reasons may take, heading included."""
 
 
 class Overview(DataScreen):
@@ -48,13 +55,11 @@ class Overview(DataScreen):
                 yield EventFeed(id="events")
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
-        """Repaint what is wrong first and the charts last."""
+        """Repaint all numbers at once, so that they agree with each other; then the lists, then the charts."""
         return (
-            Step(partial(self._show_top, snapshot)),
-            Step(partial(self._show_lanes, snapshot)),
-            Step(partial(self.query_one(AgentGrid).show, snapshot)),
+            Step(partial(self._show_numbers, snapshot)),
+            Step(partial(self._show_agents, snapshot)),
             Step(partial(self.query_one(EventFeed).show, snapshot)),
-            Step(partial(self.query_one(ReasonBars).show, snapshot)),
             Step(partial(self._show_throughput, snapshot.flow)),
             Step(partial(self._show_latency, snapshot.flow)),
         )
@@ -67,21 +72,26 @@ class Overview(DataScreen):
             self.action_show_screen("dead-letters")
 
     def on_resize(self) -> None:
-        """Give the lanes the lines they need at the new size."""
-        self._show_lanes(self.desk.shown)
+        """Give the panels the lines they need at the new size."""
+        self._show_numbers(self.desk.shown)
+        self._show_agents(self.desk.shown)
 
-    def _show_top(self, snapshot: Snapshot) -> None:
+    def _show_numbers(self, snapshot: Snapshot) -> None:
         self.query_one(VitalsBand).show(snapshot)
         self.query_one(FindingsBand).show(snapshot)
-
-    def _show_lanes(self, snapshot: Snapshot) -> None:
-        """Let the table be as high as its rows, up to a share of the screen; the rest scrolls."""
-        table = self.query_one(LaneTable)
-        most = max(round(self.size.height * (0.46 if self.size.height < 32 else 0.36)), 7)
+        table, reasons = self.query_one(LaneTable), self.query_one(ReasonBars)
+        share = _LANES_SMALL if self.size.height < _SMALL else _LANES
+        most = max(round(self.size.height * share), 7)
         table.show(snapshot, most - 1)
-        height = min(max(len(table.rows), 1) + 1, most)
-        if table.styles.height is None or table.styles.height.value != height:
-            table.styles.height = height
+        _fit(table, most)
+        reasons.show(snapshot)
+        _fit(reasons, _REASONS)
+
+    def _show_agents(self, snapshot: Snapshot) -> None:
+        grid = self.query_one(AgentGrid)
+        grid.show(snapshot)
+        share = _AGENTS_SMALL if self.size.height < _SMALL else _AGENTS
+        _fit(grid, max(round(self.size.height * share), 3))
 
     def _show_throughput(self, flow: Flow) -> None:
         self.query_one("#throughput", Plot).show(
@@ -100,6 +110,13 @@ class Overview(DataScreen):
             ),
             (_quantiles("wait", flow.wait), _quantiles("run ", flow.run)),
         )
+
+
+def _fit(panel: ListPanel[Any], most: int) -> None:
+    """Let *panel* be as high as its rows need, up to *most* lines; the rest scrolls."""
+    height = min(max(panel.lines, 1) + panel.head, most)
+    if panel.styles.height is None or panel.styles.height.value != height:
+        panel.styles.height = height
 
 
 def _newest(values: tuple[float, ...]) -> float | None:

@@ -12,6 +12,7 @@ from observatory.tui.ink import Ink
 from observatory.tui.lines import blank
 
 if TYPE_CHECKING:
+    from rich.style import Style
     from textual.app import App
     from textual.strip import Strip
     from textual.theme import Theme
@@ -31,6 +32,7 @@ class Drawn(Widget):
         super().__init__(id=id, classes=classes)
         self._old = False
         self._known = True
+        self._base: Style | None = None
 
     @property
     def ink(self) -> Ink:
@@ -52,7 +54,14 @@ class Drawn(Widget):
         """Answer Textual: one line of the content area."""
         width = self.size.width
         inside = width > 0 and 0 <= y < self.size.height
-        return (self.draw_line(y, width) if inside else blank(width)).apply_style(self.rich_style)
+        if self._base is None:
+            self._base = self.rich_style
+        return (self.draw_line(y, width) if inside else blank(width)).apply_style(self._base)
+
+    def notify_style_update(self) -> None:
+        """Forget the style below every line when the style sheet changes it."""
+        self._base = None
+        super().notify_style_update()
 
     def repaint_lines(self, *lines: int) -> None:
         """Repaint the given lines of the content area and nothing else."""
@@ -65,6 +74,7 @@ class Drawn(Widget):
         self.app.theme_changed_signal.subscribe(self, self._theme_changed)
 
     def _theme_changed(self, _theme: Theme) -> None:
+        self._base = None
         self.refresh()
 
 

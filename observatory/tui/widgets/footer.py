@@ -31,14 +31,14 @@ class FooterLine(Drawn):
         self._bindings_changed(self.screen)
 
     def draw_line(self, y: int, width: int) -> Strip:  # noqa: ARG002 - there is one line
-        """Draw as many keys as fit whole."""
+        """Draw as many keys as fit whole; the last one, which leads out of here, always stays."""
         builder = LineBuilder()
         self._spots = []
-        for key, label, enabled in self._keys:
-            shown = key_display(key)
-            if builder.width + len(shown) + len(label) + 3 > width:
-                continue
-            start = builder.width
+        keys = list(self._keys)
+        while len(keys) > 1 and sum(len(key_display(key)) + len(label) + 3 for key, label, _ in keys) > width:
+            del keys[-2]
+        for key, label, enabled in keys:
+            shown, start = key_display(key), builder.width
             builder.gap(1).add(shown, self.ink["accent+" if enabled else "faint"])
             builder.add(f" {label} ", self.ink["muted" if enabled else "faint"])
             self._spots.append((start, builder.width, key))

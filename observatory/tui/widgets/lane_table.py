@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from observatory.model.snapshot import LaneState
+from observatory.model.task import SHARED
 from observatory.model.text import line
 from observatory.tui import format as fmt
 from observatory.tui import glyphs
@@ -15,9 +16,11 @@ from observatory.tui.lines import Align, LineBuilder, sparkline
 from observatory.tui.widgets.list_panel import ListPanel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from observatory.model.snapshot import DeadLetterSummary, LaneView, Snapshot
+
+_REMEMBERED_MS = 30_000
 
 DELAYED, DEAD = "delayed", "dead letters"
 
@@ -49,13 +52,35 @@ class LaneTable(ListPanel[LaneRow]):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self._hidden = 0
+        self._active_ms: dict[str, int] = {}
 
     def show(self, snapshot: Snapshot, room: int) -> None:
-        """Show the lanes of *snapshot*; where there are more than *room* lines, idle lanes are counted, not shown."""
-        rows = lane_rows(snapshot)
-        kept = rows if len(rows) <= room else tuple(row for row in rows if not _is_idle(row))
-        self._hidden = len(rows) - len(kept)
-        self.set_rows(kept)
+        """Show the lanes of *snapshot*; where they need more than *room* lines, some idle lanes are only counted."""
+        at_ms, before = snapshot.at_ms, self._active_ms
+        self._active_ms = {
+            lane.stream: before.get(lane.stream, 0) if _is_idle(lane) else at_ms for lane in snapshot.lanes
+        }
+        lanes = self._chosen(snapshot, room - 2)
+        self._hidden = len(snapshot.lanes) - len(lanes)
+        self.set_rows(lane_rows(snapshot, lanes))
+
+    def _chosen(self, snapshot: Snapshot, room: int) -> list[LaneView]:
+        """Choose the lanes to show: every one with work, then the shared ones, those that had work, and the rest.
+
+        A lane that was busy a moment ago keeps its line, so that the table does not jump with every task.
+        """
+
+        def rank(lane: LaneView) -> int:
+            if not _is_idle(lane):
+                return 0
+            if lane.queue == SHARED:
+                return 1
+            return 2 if snapshot.at_ms - self._active_ms[lane.stream] < _REMEMBERED_MS else 3
+
+        ranks = [rank(lane) for lane in snapshot.lanes]
+        best = sorted(range(len(ranks)), key=lambda index: (ranks[index], index))
+        kept = set(best[: max(room, ranks.count(0))])
+        return [lane for index, lane in enumerate(snapshot.lanes) if index in kept]
 
     def identity(self, row: LaneRow) -> str:
         """A lane is its stream key."""
@@ -103,13 +128,13 @@ class LaneTable(ListPanel[LaneRow]):
         )
 
 
-def lane_rows(snapshot: Snapshot) -> tuple[LaneRow, ...]:
-    """Return the lines of the table: lanes in their order, then delayed and dead letters."""
+def lane_rows(snapshot: Snapshot, lanes: Sequence[LaneView]) -> tuple[LaneRow, ...]:
+    """Return the lines of the table: *lanes* in their order, then delayed and dead letters."""
     if not snapshot.at_ms:
         return ()
     rows = []
     queue = None
-    for lane in snapshot.lanes:
+    for lane in lanes:
         rows.append(LaneRow(lane.stream, lane, first=lane.queue != queue))
         queue = lane.queue
     rows.append(LaneRow(DELAYED, None, number=snapshot.delayed))
@@ -117,8 +142,8 @@ def lane_rows(snapshot: Snapshot) -> tuple[LaneRow, ...]:
     return tuple(rows)
 
 
-def _is_idle(row: LaneRow) -> bool:
-    return row.lane is not None and row.lane.state is LaneState.IDLE and not row.lane.backlog
+def _is_idle(lane: LaneView) -> bool:
+    return lane.state is LaneState.IDLE and not lane.backlog and not lane.pending
 
 
 Cell = tuple[str, str]
@@ -204,7 +229,9 @@ def _drain(row: LaneRow, _cells: int) -> Cell:
         return fmt.UNKNOWN, "muted"
     if (eta := lane.drain_eta_s) is not None:
         return fmt.age(eta), "text"
-    return ("▲ grows", "warning") if lane.in_rate > lane.out_rate else ("steady", "muted")
+    if lane.in_rate > lane.out_rate:
+        return "▲ grows", "warning"
+    return ("steady", "muted") if lane.out_rate else ("standing", "muted")
 
 
 def _trend(row: LaneRow, cells: int) -> Cell:

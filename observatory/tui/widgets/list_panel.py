@@ -111,7 +111,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         else:
             per_line = self.columns()
             self.repaint_lines(
-                *(y for y in range(self.head) if self._painted_head.get(y) != self._draw_head(y, self.size.width)),
+                *self._stale_head(),
                 *(
                     y
                     for y in range(self.head, self.size.height)
@@ -245,6 +245,10 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         """Hide the cursor."""
         self.refresh()
 
+    def _stale_head(self) -> list[int]:
+        """Return the lines of the heading that no longer say what they should."""
+        return [y for y in range(self.head) if self._painted_head.get(y) != self._draw_head(y, self.size.width)]
+
     def _draw_head(self, y: int, width: int) -> Strip:
         return (self.draw_columns if y else self.draw_heading)(width).strip(width, self.ink["band"])
 
@@ -264,7 +268,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
             self.refresh()
         else:
             per_line = self.columns()
-            self.repaint_lines(*(self.head + at // per_line - top for at in (before, self.cursor)))
+            self.repaint_lines(*self._stale_head(), *(self.head + at // per_line - top for at in (before, self.cursor)))
         self.post_message(self.Moved(self))
 
     def _scroll(self, lines: int) -> None:

@@ -127,13 +127,17 @@ def _facts(letter: DeadLetter) -> list[tuple[str, str, str]]:
     again = f", requeued {letter.requeues}x before" if letter.requeues else ""
     return [
         ("task", f"{line(letter.task_id) or known}  {line(letter.type) or known}", "strong"),
-        ("reason", f"{line(letter.reason) or known} after {fmt.count(letter.attempts)} attempts{again}", "error+"),
+        ("reason", f"{line(letter.reason) or known} after {_attempts(letter.attempts)}{again}", "error+"),
         ("error", line(letter.error, 2000) or known, "text"),
         ("from", f"{line(letter.source) or known}  {line(letter.source_id)}".strip(), "text"),
         ("worker", line(letter.worker) or known, "text"),
         ("died", f"{fmt.date_time(letter.died_ms)}, first seen {fmt.date_time(letter.first_seen_ms)}", "text"),
         ("entry", line(letter.entry_id), "muted"),
     ]
+
+
+def _attempts(number: int | None) -> str:
+    return f"{fmt.count(number)} attempt{'' if number == 1 else 's'}"
 
 
 def _wrapped(text: str, width: int) -> list[str]:

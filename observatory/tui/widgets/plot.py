@@ -24,6 +24,7 @@ _SGR = re.compile(r"\x1b\[([0-9;]*)m")
 _AXIS = -1
 _LABEL = 6
 _HUGE = 1e15
+_USUAL, _HEADROOM, _SPIKE = 0.95, 1.5, 6.0
 
 
 class Series(NamedTuple):
@@ -91,6 +92,10 @@ class Plot(Drawn):
             builder.gap(2).add("━ ", self.ink[series.ink]).add(series.name, self.ink["muted"])
             if numbers:
                 builder.add(f" {series.now}", self.ink["text"])
+        values = [series.values for series in self._series]
+        highest = max((value for part in values for value in part if math.isfinite(value)), default=0.0)
+        if highest > _nice(ceiling(values)):
+            builder.gap(2).add(f"▲ {self._label(highest)}", self.ink["warning"])
         return builder
 
     def _drawn(self, width: int, height: int) -> list[Strip]:
@@ -140,9 +145,9 @@ def chart_text(
         return ""
     import plotext  # noqa: PLC0415 - 80 ms that the first paint must not wait for
 
-    finite = [value for series in values for value in series if math.isfinite(value)]
-    top = _nice(min(max(finite, default=1.0), _HUGE))
+    top = _nice(ceiling(values))
     length = max((len(series) for series in values), default=0)
+    plotext.terminal.limit(False, False)  # the widget knows its size; the process's own terminal may be another
     figure = plotext.figure
     figure.clear()
     figure.plot_size(width, height)
@@ -152,7 +157,7 @@ def chart_text(
     for number, series in enumerate(values):
         marker = plotext.marker("braille", plotext.pixel(foreground=(0, 0, number + 1)))
         # plotext's kernel aborts the process on NaN, so that every run between two gaps is a signal of its own.
-        for start, run in _runs(series):
+        for start, run in _runs(series, top):
             first = length - len(series) + start
             figure.draw(figure.signal(list(range(first, first + len(run))), run, marker=marker).lines(len(run) > 1))
     span = max(length - 1, 1)
@@ -162,14 +167,27 @@ def chart_text(
     figure.ruler(1).ticks([0, top / 2, top], [label(value).rjust(_LABEL) for value in (0.0, top / 2, top)])
     figure.ruler([0, 1], [0, 1]).pixel(plotext.pixel(foreground=(0, 0, 255)))
     text: str = figure.build().string()
-    return text
+    return text.rstrip("\n")
+
+
+def ceiling(values: Sequence[Sequence[float]]) -> float:
+    """Return the largest value that the axis must show.
+
+    A short spike would flatten everything else for as long as it is in view, so that it is cut at the ceiling and
+    its height is said in the legend instead.
+    """
+    finite = sorted(min(value, _HUGE) for series in values for value in series if math.isfinite(value))
+    if not finite:
+        return 1.0
+    usual = finite[int(len(finite) * _USUAL)]
+    return usual * _HEADROOM if finite[-1] > usual * _SPIKE and usual > 0 else finite[-1]
 
 
 def _same_nan(value: float) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _runs(series: Sequence[float]) -> list[tuple[int, list[float]]]:
+def _runs(series: Sequence[float], top: float) -> list[tuple[int, list[float]]]:
     """Return the stretches without a gap: where each starts, and its values."""
     found: list[tuple[int, list[float]]] = []
     open_run = False
@@ -177,7 +195,7 @@ def _runs(series: Sequence[float]) -> list[tuple[int, list[float]]]:
         if math.isfinite(value):
             if not open_run:
                 found.append((index, []))
-            found[-1][1].append(min(max(value, 0.0), _HUGE))
+            found[-1][1].append(min(max(value, 0.0), top))
         open_run = math.isfinite(value)
     return found
 
