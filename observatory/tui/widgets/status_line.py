@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from observatory.model.snapshot import LinkState, Origin
 from observatory.model.text import line
 from observatory.tui import format as fmt
-from observatory.tui.lines import LineBuilder
+from observatory.tui.lines import LineBuilder, fit
 from observatory.tui.widgets.drawn import Drawn
 
 if TYPE_CHECKING:
@@ -40,10 +42,13 @@ class StatusLine(Drawn):
     def draw_line(self, y: int, width: int) -> Strip:  # noqa: ARG002 - there is one line
         """Draw the line: the state first, the clock last, between them what fits."""
         words, ink = state_words(self._desk)
-        builder = LineBuilder().gap(0 if ink == "alarm" else 1).add(words, self.ink[ink])
-        if self._desk.read_only:
-            builder.gap(2).add("READ-ONLY", self.ink["warning+"])
-        clock = self._clock()
+        clock, marks = self._clock(), "READ-ONLY" if self._desk.read_only else ""
+        room = width - len(clock) - len(marks) - 6
+        builder = (
+            LineBuilder().gap(0 if ink == "alarm" else 1).add(fit(words, min(cell_len(words), room)), self.ink[ink])
+        )
+        if marks:
+            builder.gap(2).add(marks, self.ink["warning+"])
         room = width - builder.width - len(clock) - 4
         for text, name in ((self._title, "strong"), (line(self._desk.context, 60), "text"), (self._engine(), "muted")):
             if text and len(text) + 3 <= room:
