@@ -273,4 +273,5 @@ class _Pair:
 
 
 def _entry() -> list[bytes]:
-    return encode(NewTask("bench", PAYLOAD, "bench-0", sender="bench", created_ms=1_770_000_000_000))
+    names, values = encode(NewTask("bench", PAYLOAD, "bench-0", sender="bench", created_ms=1_770_000_000_000))
+    return [part for pair in zip(names, values, strict=True) for part in pair]

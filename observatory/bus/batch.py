@@ -14,33 +14,40 @@ Answer = TypeVar("Answer")
 
 
 class Batcher(Generic[Item, Answer]):
-    """Collects items that coroutines submit and sends them in batches, one batch at a time.
+    """Collects items that coroutines submit and sends them in batches.
 
-    An idle batcher sends at once, so a lone item waits for nobody; a busy one lets items gather.
+    An idle batcher sends at once, so a lone item waits for nobody; a busy one lets items gather. A second batch may
+    be on its way while the first is answered, so that the engine works while the next is packed.
 
     Args:
         send: Sends a batch and returns one answer an item, in order; what it raises reaches every submitter.
         most: Items in a batch at most.
+        lanes: Batches on their way at most.
     """
 
-    def __init__(self, send: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, most: int = 128) -> None:
+    def __init__(
+        self, send: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, most: int = 128, lanes: int = 1
+    ) -> None:
         self._send = send
         self._most = most
+        self._lanes = lanes
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._sending: set[asyncio.Task[None]] = set()
 
     async def submit(self, item: Item) -> Answer:
         """Send *item* with whatever else is waiting, and return its answer."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._drain(), name="observatory-batch")
+        if len(self._sending) < self._lanes and (not self._sending or len(self._waiting) >= self._most // 4):
+            task = asyncio.create_task(self._drain(), name="observatory-batch")
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
         return await future
 
     async def flush(self) -> None:
         """Wait until everything that was submitted has been answered."""
-        while self._task is not None and not self._task.done():
-            await asyncio.wait({self._task})
+        while self._sending:
+            await asyncio.wait(self._sending)
 
     async def _drain(self) -> None:
         while self._waiting:

@@ -104,7 +104,7 @@ class Bus:
         self.keys = keys
         self.name = name
         self.clock = clock
-        self._publish = Batcher(self._send_tasks)
+        self._publish = Batcher(self._send_tasks, lanes=2)
         self._keeper: LeaseKeeper | None = None
         self._pulse: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
@@ -214,6 +214,7 @@ class Bus:
                 priority=_priority(priority),
                 sender=self.name if sender is None else sender,
                 content_type=content_type,
+                created_ms=self.clock.now_ms(),
                 ttl_s=ttl,
                 delay_s=delay,
                 correlation_id=correlation_id,
@@ -355,12 +356,18 @@ class Bus:
         return task if task.created_ms else replace(task, created_ms=self.clock.now_ms())
 
     async def _send_tasks(self, batch: Sequence[NewTask]) -> Sequence[tuple[str, str]]:
-        args: list[str | bytes | int] = [LANE_BOUND]
+        shapes: dict[tuple[bytes, ...], int] = {}
+        rows: list[str | bytes | int] = []
         for task in batch:
+            names, values = encode(task)
+            shape = shapes.setdefault(names, len(shapes) + 1)
             queue = "" if task.queue == SHARED else task.queue
-            flat = encode(task)
-            args += (self.keys.lane(task.lane), queue, task.id, task.type, task.sender)
-            args += (round(task.delay_s * 1000), len(flat), *flat)
+            rows += (self.keys.lane(task.lane), queue, task.id, task.type, task.sender)
+            rows += (round(task.delay_s * 1000), shape, *values)
+        args: list[str | bytes | int] = [LANE_BOUND, len(shapes)]
+        for names in shapes:
+            args += (len(names), *names)
+        args += rows
         return [(outcome.decode(), entry.decode()) for outcome, entry in await self.connection.call("publish", args)]
 
 
@@ -370,6 +377,15 @@ def check(task: NewTask) -> None:
     Raises:
         UsageError: A field cannot be taken; the message begins with its name.
     """
+    if (
+        task.type
+        and is_queue_name(task.queue)
+        and 0 < len(task.id) <= MAX_ID
+        and len(task.payload) <= MAX_PAYLOAD
+        and 0 < task.ttl_s <= MAX_TTL_S
+        and 0 <= task.delay_s <= MAX_TTL_S
+    ):
+        return
     size = len(task.payload)
     for wrong, problem in (
         (not task.type, "type: a task needs one"),

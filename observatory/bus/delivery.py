@@ -36,7 +36,8 @@ class Delivery:
         task: What was read.
         deliveries: Delivery count; with the consumer's name it is the fencing token.
         problem: Why the entry cannot be a task; empty if it is one.
-        since_ms: When the handler began, ms since the epoch.
+        since_ms: When the handler began, ms since the epoch; shown, never used to decide.
+        began: The same moment on the monotonic clock, in seconds.
         running: The handler's task, once it runs.
         cancelled: Somebody asked to cancel it.
     """
@@ -46,6 +47,7 @@ class Delivery:
     deliveries: int
     problem: str = ""
     since_ms: int = 0
+    began: float = 0.0
     running: asyncio.Task[None] | None = field(default=None, compare=False)
     cancelled: bool = False
 
@@ -67,6 +69,7 @@ class Settlement:
         task_id: Task id.
         type: Task type.
         attempt: Attempt that ended, from 1.
+        run_ms: How long the handler ran, in milliseconds.
         delay_s: Seconds until the next attempt, for a retry.
         reason: Why it is dead, for a dead letter.
         message: Last error, one line.
@@ -79,6 +82,7 @@ class Settlement:
     task_id: str
     type: str
     attempt: int
+    run_ms: int = 0
     delay_s: float = 0.0
     reason: Reason | str = ""
     message: str = ""
@@ -86,7 +90,7 @@ class Settlement:
     def arguments(self) -> tuple[str | int, ...]:
         """Return it in the order that `settle.lua` reads."""
         head = (self.stream, self.entry_id, self.deliveries, self.outcome, self.task_id, self.type, self.attempt)
-        return (*head, round(self.delay_s * 1000), self.reason, self.message)
+        return (*head, self.run_ms, round(self.delay_s * 1000), self.reason, self.message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from redis.exceptions import NoPermissionError, ResponseError
 
 from observatory.bus.delivery import Delivery
-from observatory.bus.link import TRANSIENT, encoded
+from observatory.bus.link import TRANSIENT
 from observatory.model.errors import BusError
 from observatory.model.task import EntryId, Task
 from observatory.model.wire import Malformed, foreign_id, pairs, read_entry
@@ -119,7 +119,7 @@ class Intake:
                 with contextlib.suppress(NoPermissionError):
                     self._reader_id = await self._reader.execute_command("CLIENT", "ID")
             self._blocked = True
-            reply = await self._reader.execute_command(*map(encoded, command), *(b">" for _ in streams))
+            reply = await self._reader.execute_command(*command, *(b">" for _ in streams))
         except TRANSIENT as error:
             self._reader_id = None
             self.bus.connection.note(error)

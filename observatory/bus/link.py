@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio as aioredis
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -33,6 +33,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry as SyncRetry
 
+from observatory.bus.connections import quick
 from observatory.bus.scripts import script
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import BusError, BusUnreachableError, UsageError
@@ -96,7 +97,9 @@ class Link:
 
     def __init__(self, url: str, keys: Keys, clock: Clock | None = None) -> None:
         self._url = url
-        self._options = connection_options(url) | {"retry": Retry(NoBackoff(), 0)}
+        options = connection_options(url)
+        kind = quick(options.get("connection_class", Connection))
+        self._options = options | {"retry": Retry(NoBackoff(), 0), "connection_class": kind}
         self._keys = keys
         self._clock = clock or SystemClock()
         self._flags = True
@@ -158,8 +161,7 @@ class Link:
         Raises:
             BusError: The engine answers no; `BusUnreachableError` if it does not answer in *deadline_s* seconds.
         """
-        sent = tuple(map(encoded, args))
-        return await self.attempt(lambda: self._client.execute_command(*sent), deadline_s=deadline_s)
+        return await self.attempt(lambda: self._client.execute_command(*args), deadline_s=deadline_s)
 
     async def call(
         self,
@@ -182,7 +184,7 @@ class Link:
         """
         chosen = script(name, flags=self._flags)
         routed = list(keys) if keys is not None else [self._keys.delayed]
-        tail = (len(routed), *routed, self._keys.prefix, *map(encoded, args))
+        tail = (len(routed), *routed, self._keys.prefix, *args)
 
         async def send() -> Reply:
             try:
@@ -202,7 +204,7 @@ class Link:
             BusError: The engine answers no; `BusUnreachableError` if it does not answer in *deadline_s* seconds.
         """
         chosen = script("look", flags=self._flags)
-        tail = (1, self._keys.delayed, self._keys.prefix, *map(encoded, args))
+        tail = (1, self._keys.delayed, self._keys.prefix, *args)
         suffix = "_RO" if self._flags else ""
 
         async def send() -> tuple[Reply, bytes | None]:

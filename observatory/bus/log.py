@@ -6,47 +6,68 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from observatory.bus.keys import day_of, shifted
-from observatory.model.event import Event
+from observatory.model.event import Event, event_entry, event_id, event_order
 from observatory.model.protocols import Page
 from observatory.model.task import EntryId
 from observatory.model.wire import pairs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from observatory.bus.keys import Keys
     from observatory.bus.link import Link
+
+_PAGE = 500
 
 DAYS_KEPT = 14
 """Days of events that stay in the engine; the scripts let a day expire after it."""
 
 _POLL_MS = 1000
-_TEXT_FIELDS = ("kind", "task", "type", "lane", "agent", "reason", "detail")
+_SEPARATOR = "\x1f"
+_PARTS = ("task", "type", "lane", "agent", "attempt", "reason", "ms", "detail")
+"""What a fact says, in the order in which `event` in common.lua writes it."""
 
 
-def read_event(entry_id: bytes, flat: Sequence[bytes]) -> Event:
-    """Read one entry of the log; a field that is missing or not a number is left at its default."""
-    said = {name.decode("utf-8", "replace"): value for name, value in pairs(flat)}
-    words = {name: said.get(name, b"").decode("utf-8", "surrogateescape") for name in _TEXT_FIELDS}
-    ms, attempt, ts = (_integer(said.get(name)) for name in ("ms", "attempt", "ts"))
+def read_events(entry_id: bytes, flat: Sequence[bytes]) -> list[Event]:
+    """Read one entry of the log: all facts of one call of a script, in the order in which they happened.
+
+    A foreign agent may add a fact in plain fields (`kind`, `task`, `agent` …). What is missing or not a number is
+    left at its default.
+    """
     ident = entry_id.decode()
-    return Event(id=ident, ts_ms=ts or EntryId.parse(ident).ms, attempt=attempt or 0, ms=ms, **words)
+    said = [(name.decode("utf-8", "replace"), value) for name, value in pairs(flat)]
+    plain = dict(said)
+    ts = _integer(plain.get("ts")) or EntryId.parse(ident).ms
+    if "kind" in plain:
+        values = {name: plain.get(name, b"").decode("utf-8", "surrogateescape") for name in _PARTS}
+        return [_event(ident, plain["kind"].decode("utf-8", "replace"), ts, values)]
+    facts = [(kind, value.decode("utf-8", "surrogateescape")) for kind, value in said if kind != "ts"]
+    return [
+        _event(
+            event_id(ident, place), kind, ts, dict(zip(_PARTS, value.split(_SEPARATOR, len(_PARTS) - 1), strict=False))
+        )
+        for place, (kind, value) in enumerate(facts)
+    ]
 
 
 async def page_of_events(link: Link, keys: Keys, *, after: str | None, limit: int) -> Page[Event]:
     """Return facts, newest first, below the id *after*, across days."""
     now = await link.command("TIME")
     today = day_of(int(now[0]) * 1000)
-    day = day_of(EntryId.parse(after).ms) if after else today
     # An id can run ahead of the clock after a jump, so a page never starts later than today.
-    day, oldest = min(day, today), shifted(today, -DAYS_KEPT)
+    day = min(day_of(event_order(after)[0]), today) if after else today
+    oldest = shifted(today, -DAYS_KEPT)
     found: list[Event] = []
-    end = f"({after}" if after else "+"
+    end = event_entry(after) if after else "+"
     while len(found) < limit and day > oldest:
-        rows = await link.command("XREVRANGE", keys.events(day), end, "-", "COUNT", limit - len(found))
-        found += [read_event(ident, flat) for ident, flat in rows]
-        day = shifted(day, -1)
-    return Page(tuple(found), found[-1].id if len(found) == limit else None, None)
+        rows = await link.command("XREVRANGE", keys.events(day), end, "-", "COUNT", min(limit, _PAGE))
+        for ident, flat in rows:
+            found += [event for event in reversed(read_events(ident, flat)) if not after or _below(event, after)]
+            end = f"({ident.decode()}"
+        if len(rows) < min(limit, _PAGE):
+            day = shifted(day, -1)
+    page = tuple(found[:limit])
+    return Page(page, page[-1].id if len(found) >= limit else None, None)
 
 
 async def follow(link: Link, keys: Keys, after: str | None) -> AsyncIterator[Event]:
@@ -59,7 +80,15 @@ async def follow(link: Link, keys: Keys, after: str | None) -> AsyncIterator[Eve
     """
     now = await link.command("TIME")
     today = day_of(int(now[0]) * 1000)
-    last = after or await _newest(link, keys, today) or f"{int(now[0]) * 1000}-0"
+    if after:
+        # The entry of *after* is read once more, for the facts in it that come later.
+        rest = await link.command(
+            "XRANGE", keys.events(day_of(event_order(after)[0])), event_entry(after), event_entry(after)
+        )
+        for event in (event for ident, flat in rest for event in read_events(ident, flat)):
+            if event_order(event.id) > event_order(after):
+                yield event
+    last = event_entry(after) if after else await _newest(link, keys, today) or f"{int(now[0]) * 1000}-0"
     day = max(min(day_of(EntryId.parse(last).ms), today), shifted(today, -DAYS_KEPT))
     reader = link.client(timeout_s=_POLL_MS / 1000 + 3)
     try:
@@ -67,9 +96,9 @@ async def follow(link: Link, keys: Keys, after: str | None) -> AsyncIterator[Eve
             read = partial(reader.execute_command, "XREAD", "COUNT", 500, "BLOCK", _POLL_MS, "STREAMS")
             rows = await link.attempt(partial(read, keys.events(day), last))
             for ident, flat in rows[0][1] if rows else ():
-                event = read_event(ident, flat)
-                last = event.id
-                yield event
+                last = ident.decode()
+                for event in read_events(ident, flat):
+                    yield event
             if not rows:
                 now = await link.command("TIME")
                 # A closed day can never receive a late write, so an empty read of it means that it is done.
@@ -84,7 +113,27 @@ async def _newest(link: Link, keys: Keys, day: str) -> str | None:
     return rows[0][0].decode() if rows else None
 
 
-def _integer(value: bytes | None) -> int | None:
+def _event(ident: str, kind: str, ts_ms: int, said: Mapping[str, str]) -> Event:
+    return Event(
+        id=ident,
+        kind=kind,
+        ts_ms=ts_ms,
+        task=said.get("task", ""),
+        type=said.get("type", ""),
+        lane=said.get("lane", ""),
+        agent=said.get("agent", ""),
+        attempt=_integer(said.get("attempt")) or 0,
+        reason=said.get("reason", ""),
+        ms=_integer(said.get("ms")),
+        detail=said.get("detail", ""),
+    )
+
+
+def _below(event: Event, after: str) -> bool:
+    return event_order(event.id) < event_order(after)
+
+
+def _integer(value: str | bytes | None) -> int | None:
     try:
         return int(value) if value else None
     except ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from observatory.bus.link import info_of
-from observatory.bus.log import read_event
+from observatory.bus.log import read_events
 from observatory.bus.observe import (
     Cursor,
     DeadLetterReading,
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from observatory.bus.keys import Keys
     from observatory.bus.link import Link, Reply
     from observatory.model.agent import Heartbeat
+
+FACTS = 256
+"""Facts that one look returns at most; look.lua stops reading the log behind it."""
 
 _KINDS = tuple(str(kind) for kind in EventKind)
 
@@ -54,7 +57,7 @@ async def look(link: Link, keys: Keys, cursor: Cursor, *, deadline_s: float) -> 
     ]
     reply, info = await link.look(args, deadline_s=deadline_s)
     now, scan, queues, lanes, letters, delayed, last_beats, beats, events, skipped, counts = reply
-    read = tuple(read_event(ident, flat) for ident, flat in events)
+    read = tuple(event for ident, flat in events for event in reversed(read_events(ident, flat)))[:FACTS]
     return Observation(
         at_ms=int(now),
         lanes=tuple(lane for row in lanes if (lane := _lane(keys, row)) is not None),
@@ -67,7 +70,7 @@ async def look(link: Link, keys: Keys, cursor: Cursor, *, deadline_s: float) -> 
         server=_server(info_of(info)) if info is not None else ServerReading(),
         cursor=Cursor(
             beats=beats[-1][0].decode() if beats else ("0-0" if cursor.beats == "-" else cursor.beats),
-            events=read[0].id if read else cursor.events,
+            events=events[0][0].decode() if events else cursor.events,
             dlq=(letters[1], _word(letters[3])),
             scan=int(scan),
             queues=tuple(map(_word, queues)),

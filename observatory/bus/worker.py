@@ -223,6 +223,7 @@ class Worker:
         if delivery.deliveries > 1:
             self.stats.recovered += 1
         delivery.since_ms = self._bus.clock.now_ms()
+        delivery.began = self._bus.clock.monotonic()
         task = asyncio.create_task(self._handle(delivery), name=f"{self.agent}-{delivery.task.id}")
         delivery.running = task
         self._handling.add(task)
@@ -282,6 +283,7 @@ class Worker:
             task.id,
             task.type,
             task.attempt,
+            round((self._bus.clock.monotonic() - delivery.began) * 1000),
             delay_s,
             reason,
             message,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from observatory.model.task import EntryId
+from observatory.model.event import event_order
 
 if TYPE_CHECKING:
     from observatory.model.event import Event
@@ -19,5 +19,5 @@ def merged(feed: tuple[Event, ...], fresh: tuple[Event, ...]) -> tuple[Event, ..
     new = {event.id: event for event in fresh if event.id not in known}
     if not new:
         return feed
-    ordered = sorted((known | new).values(), key=lambda event: EntryId.parse(event.id), reverse=True)
+    ordered = sorted((known | new).values(), key=lambda event: event_order(event.id), reverse=True)
     return tuple(ordered[:FEED_LENGTH])

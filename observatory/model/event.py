@@ -46,7 +46,7 @@ class Event:
     """One fact of the log.
 
     Attributes:
-        id: Entry id in the day's stream; the order of facts.
+        id: Entry id in the day's stream, `<ms>-<seq>`, with `.<place>` behind it from the second fact of an entry on.
         kind: What happened; text of a later version's kinds is kept as it is.
         ts_ms: Server time in ms since the epoch; the id's ms can run ahead after a clock jump.
         task: Task id, or empty.
@@ -70,3 +70,24 @@ class Event:
     reason: str = ""
     ms: int | None = None
     detail: str = ""
+
+
+def event_id(entry_id: str, place: int) -> str:
+    """Return the id of the fact at *place* (from 0) in a log entry: all facts of one change are one entry."""
+    return f"{entry_id}.{place}" if place else entry_id
+
+
+def event_entry(ident: str) -> str:
+    """Return the log entry that the fact *ident* stands in."""
+    return ident.partition(".")[0]
+
+
+def event_order(ident: str) -> tuple[int, int, int]:
+    """Return what puts fact ids in the order in which the facts happened: milliseconds, sequence, place.
+
+    Raises:
+        ValueError: *ident* is not the id of a fact.
+    """
+    entry, _, place = ident.partition(".")
+    ms, _, seq = entry.partition("-")
+    return int(ms), int(seq or 0), int(place or 0)

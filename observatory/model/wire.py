@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from observatory.model.dead_letter import DeadLetter
@@ -35,6 +36,10 @@ MAX_ID_BYTES = 512
 
 SKEW_TOLERANCE_MS = 300_000
 """A creation time further in the future than this is not believed."""
+
+_HEAD = (b"id", b"type", b"from", b"to", b"priority", b"payload", b"content_type", b"created_at", b"ttl", b"attempt")
+_TIES = (b"correlation_id", b"reply_to", b"trace", b"role")
+_PLAIN = (*_HEAD, b"v")
 
 _ALIASES: Mapping[str, str] = {
     alias: name
@@ -90,33 +95,35 @@ class Malformed:
     fields: Fields
 
 
-def encode(task: NewTask) -> list[bytes]:
-    """Return the canonical fields of *task* as a flat list of names and values, in the one canonical order.
+def encode(task: NewTask) -> tuple[tuple[bytes, ...], list[bytes]]:
+    """Return the names and the values of the canonical fields of *task*, in the one canonical order.
 
-    Every canonical field is written, empty ones too: entries with equal field sets share them within a node, so
-    a constant set costs less than leaving fields out.
+    The first ten and `v` are always there, the four that tie a task to others only where they are used: entries with
+    equal field sets share them within a node of the stream, and tasks of a batch share them on the way.
     """
     addressee = task.queue[1:] if task.queue.startswith("@") else ""
-    flat = [
-        b"id", task.id.encode(),
-        b"type", task.type.encode(),
-        b"from", task.sender.encode(),
-        b"to", addressee.encode(),
-        b"priority", task.priority.encode(),
-        b"payload", task.payload,
-        b"content_type", task.content_type.encode(),
-        b"created_at", rfc3339(task.created_ms).encode() if task.created_ms else b"",
-        b"ttl", _seconds(task.ttl_s),
-        b"attempt", b"1",
-        b"correlation_id", task.correlation_id.encode(),
-        b"reply_to", task.reply_to.encode(),
-        b"trace", task.trace.encode(),
-        b"role", task.role.encode(),
-        b"v", WIRE_VERSION,
-    ]  # fmt: skip
-    for name, value in task.extra.items():
-        flat += (name, value)
-    return flat
+    values = [
+        task.id.encode(),
+        task.type.encode(),
+        task.sender.encode(),
+        addressee.encode(),
+        task.priority.encode(),
+        task.payload,
+        task.content_type.encode(),
+        rfc3339(task.created_ms).encode() if task.created_ms else b"",
+        _seconds(task.ttl_s),
+        b"1",
+    ]
+    ties = (task.correlation_id, task.reply_to, task.trace, task.role)
+    if not any(ties) and not task.extra:
+        values.append(WIRE_VERSION)
+        return _PLAIN, values
+    names = [*_HEAD]
+    for name, tie in zip(_TIES, ties, strict=True):
+        if tie:
+            names.append(name)
+            values.append(tie.encode())
+    return (*names, b"v", *task.extra), [*values, WIRE_VERSION, *task.extra.values()]
 
 
 def read_entry(lane: Lane, entry_id: str, fields: Iterable[tuple[bytes, bytes]]) -> Task | Malformed:
@@ -198,6 +205,7 @@ def pairs(flat: Sequence[bytes]) -> Fields:
     return tuple(zip(flat[::2], flat[1::2], strict=True))
 
 
+@lru_cache(maxsize=256)
 def rfc3339(ms: int) -> str:
     """Return *ms* since the epoch as RFC 3339 in UTC with milliseconds."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

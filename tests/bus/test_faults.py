@@ -81,7 +81,7 @@ async def test_a_worker_that_comes_back_from_the_dead_settles_nothing(bus: Bus, 
         process.send_signal(signal.SIGSTOP)
         async with working(bus, "heir", {"x": notebook}, lease_s=1.0):
             await eventually(lambda: len(notebook.tasks) == 1)
-        settlement = ("cortex:tasks:normal", notebook.tasks[0].entry_id, 1, "dead", "once", "x", 1, 0, "error", "late")
+        settlement = ("cortex:tasks:normal", notebook.tasks[0].entry_id, 1, "dead", "once", "x", 1, 0, 0, "error", "late")
         old = await bus.connection.call("settle", ("workers", "doomed", *settlement))
         assert old == [b"lost"]
     finally:
@@ -100,7 +100,7 @@ async def test_a_repeated_settle_is_the_same_answer(bus: Bus) -> None:
     reply = await bus.publish("x")
     taken = await bus.connection.call("take", ("workers", "me", 1), ("cortex:tasks:normal",))
     assert taken[0][0][1].decode() == reply.entry_id
-    settle = ("workers", "me", "cortex:tasks:normal", reply.entry_id, 1, "done", reply.id, "x", 1, 0, "", "")
+    settle = ("workers", "me", "cortex:tasks:normal", reply.entry_id, 1, "done", reply.id, "x", 1, 0, 0, "", "")
     assert await bus.connection.call("settle", settle) == [b"settled"]
     assert await bus.connection.call("settle", settle) == [b"again"]
     assert (await all_events(bus)).totals[EventKind.COMPLETED] == 1

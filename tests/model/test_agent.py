@@ -18,7 +18,14 @@ from observatory.model.agent import (
 
 @pytest.mark.parametrize(
     ("silent_s", "state"),
-    [(0, AgentState.ALIVE), (12, AgentState.ALIVE), (13, AgentState.LATE), (26, AgentState.STALE), (61, AgentState.DEAD), (-3600, AgentState.ALIVE)],
+    [
+        (0, AgentState.ALIVE),
+        (12, AgentState.ALIVE),
+        (13, AgentState.LATE),
+        (26, AgentState.STALE),
+        (61, AgentState.DEAD),
+        (-3600, AgentState.ALIVE),
+    ],
 )
 def test_silence_is_judged_against_the_agents_own_interval(silent_s: float, state: AgentState) -> None:
     """An agent that beats each five seconds is late after two and a half intervals; a clock set back kills nobody."""

@@ -24,9 +24,9 @@ EVENTS = st.lists(
 )
 
 
-def event(kind: EventKind, task: str = "a", **more: str) -> Event:
+def event(kind: EventKind, task: str = "a", reason: str = "") -> Event:
     """One fact about one task."""
-    return Event("1-1", kind, 1, task=task, **more)
+    return Event("1-1", kind, 1, task=task, reason=reason)
 
 
 def test_a_task_that_is_done_leaves_the_books() -> None:

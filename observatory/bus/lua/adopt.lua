@@ -4,15 +4,17 @@
 -- Returns per entry 1 (run it), 0 (diverted: cancelled or stale) or -1 (no longer ours).
 
 local group, consumer = ARGV[2], ARGV[3]
+local ours = held_of_all(group, consumer, 4, 8)
 local answers = {}
 for at = 4, #ARGV, 8 do
   local stream, entry, deliveries = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   local answer = -1
-  if owns(stream, group, entry, consumer, deliveries) then
-    answer = start(stream, group, consumer, entry, deliveries, ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
+  if ours[stream][entry] == deliveries then
+    answer = start(stream, consumer, entry, deliveries, ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
       tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])) and 1 or 0
   end
   answers[#answers + 1] = answer
 end
+take_off(group)
 count_events()
 return answers

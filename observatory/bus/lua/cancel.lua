@@ -18,8 +18,12 @@ else
   local held = redis.pcall('XPENDING', stream, group, entry, entry, 1)
   if not held.err and held[1] then
     redis.call('HSET', key, 'cancel', who)
+    redis.call('SADD', CANCELLED, id)
+    redis.call('EXPIRE', CANCELLED, RECORD_TTL)
     return 'requested'
   end
+  redis.call('SADD', CANCELLED, id)
+  redis.call('EXPIRE', CANCELLED, RECORD_TTL)
 end
 redis.call('HSET', key, 'state', 'cancelled', 'owner', '')
 redis.call('EXPIRE', key, SETTLED_TTL)

@@ -9,6 +9,8 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
+local NOW_TEXT = text(NOW)
+
 -- UTC day of a time in ms, by Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
 local function day_of(ms)
   local z = math.floor(ms / 86400000) + 719468

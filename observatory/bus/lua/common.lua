@@ -8,22 +8,31 @@ local DAY = day_of(NOW)
 local LOG = PREFIX .. ':events:' .. DAY
 local DENSITY = PREFIX .. ':density:' .. DAY
 local counted = {}
+local facts = {}
 
--- One fact: the field set and its order never change, so a node stores the names once.
+-- One fact: its kind, and what it says in a fixed order; a separator inside foreign text would shift the rest.
 local function event(kind, task, type, lane, agent, attempt, reason, ms, detail)
-  redis.call('XADD', LOG, '*', 'kind', kind, 'task', task, 'type', string.sub(type, 1, 128), 'lane', lane,
-    'agent', agent, 'attempt', attempt, 'reason', reason, 'ms', ms, 'detail', string.sub(detail, 1, 512), 'ts', text(NOW))
+  if string.find(task, '\31', 1, true) then task = string.gsub(task, '\31', '?') end
+  if string.find(type, '\31', 1, true) then type = string.gsub(type, '\31', '?') end
+  if #type > 128 then type = string.sub(type, 1, 128) end
+  if #detail > 512 then detail = string.sub(detail, 1, 512) end
+  local n = #facts
+  facts[n + 1] = kind
+  facts[n + 2] = task .. '\31' .. type .. '\31' .. lane .. '\31' .. agent .. '\31' .. attempt .. '\31' .. reason
+    .. '\31' .. ms .. '\31' .. detail
   counted[kind] = (counted[kind] or 0) + 1
 end
 
--- Count what this call did; called once at its end, so that a batch costs one increment a kind.
+-- Write down what this call did; called once, at its end. All facts of a call are one entry of the log, and a kind
+-- is counted once, so that a batch costs little more than a single change.
 local function count_events()
-  local any = false
+  for first = 1, #facts, 4000 do
+    redis.call('XADD', LOG, '*', 'ts', NOW_TEXT, unpack(facts, first, math.min(first + 3999, #facts)))
+  end
   for kind, n in pairs(counted) do
     redis.call('HINCRBY', DENSITY, text(MINUTE) .. ':' .. kind, n)
-    any = true
   end
-  if any then
+  if facts[1] then
     redis.call('EXPIRE', LOG, LOG_TTL)
     redis.call('EXPIRE', DENSITY, LOG_TTL)
   end
@@ -62,42 +71,83 @@ local function add(stream, fields)
   return redis.call('XADD', stream, '*', unpack(fields))
 end
 
--- How many groups read a stream; with one, settled entries are deleted at once.
-local groups_of = {}
-local function only_group(stream)
-  local n = groups_of[stream]
-  if n == nil then
-    n = #redis.call('XINFO', 'GROUPS', stream)
-    groups_of[stream] = n
+-- Entries to take off a group; they leave the stream only if no other group could still want them.
+local dropped = {}
+local function drop(stream, entry)
+  local entries = dropped[stream]
+  if not entries then
+    entries = {}
+    dropped[stream] = entries
   end
-  return n == 1
+  entries[#entries + 1] = entry
 end
 
--- Take an entry off a group; it leaves the stream only if no other group could still want it.
-local function drop(stream, group, entry)
-  redis.call('XACK', stream, group, entry)
-  if only_group(stream) then redis.call('XDEL', stream, entry) end
+local function take_off(group)
+  for stream, entries in pairs(dropped) do
+    local only = #redis.call('XINFO', 'GROUPS', stream) == 1
+    for first = 1, #entries, 4000 do
+      local last = math.min(first + 3999, #entries)
+      redis.call('XACK', stream, group, unpack(entries, first, last))
+      if only then redis.call('XDEL', stream, unpack(entries, first, last)) end
+    end
+  end
 end
 
--- The fencing token of a delivery is (consumer, delivery count): nil if nobody holds the entry any more.
-local function delivery(stream, group, entry)
-  local row = redis.call('XPENDING', stream, group, entry, entry, 1)[1]
-  if not row then return nil, 0 end
-  return row[2], row[4]
+-- The fencing token of a delivery is (consumer, delivery count). Returns the count by entry of what `consumer`
+-- holds between two entries of a stream: one call, however many deliveries are asked about.
+local function held(stream, group, consumer, first, last)
+  local rows = redis.pcall('XPENDING', stream, group, first, last, 100000, consumer)
+  local counts = {}
+  if not rows.err then
+    for _, row in ipairs(rows) do counts[row[1]] = row[4] end
+  end
+  return counts
 end
 
-local function owns(stream, group, entry, consumer, deliveries)
-  local holder, n = delivery(stream, group, entry)
-  return holder == consumer and n == tonumber(deliveries)
+local function earlier(a, b)
+  -- Ids of equal length differ in no place's weight, so they compare as text.
+  if #a == #b then return a < b end
+  local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
+  local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
+  a_ms, b_ms = tonumber(a_ms), tonumber(b_ms)
+  return a_ms < b_ms or (a_ms == b_ms and tonumber(a_seq) < tonumber(b_seq))
+end
+
+-- What `consumer` holds of the deliveries in ARGV: `width` arguments each, stream and entry first.
+local function held_of_all(group, consumer, from, width)
+  local spans, counts = {}, {}
+  for at = from, #ARGV, width do
+    local stream, entry = ARGV[at], ARGV[at + 1]
+    local span = spans[stream]
+    if not span then
+      spans[stream] = {entry, entry}
+    elseif earlier(entry, span[1]) then
+      span[1] = entry
+    elseif earlier(span[2], entry) then
+      span[2] = entry
+    end
+  end
+  for stream, span in pairs(spans) do counts[stream] = held(stream, group, consumer, span[1], span[2]) end
+  return counts
+end
+
+-- Ids that somebody cancelled while they were queued or running. Nearly always empty, so it is asked once a call.
+local CANCELLED = PREFIX .. ':tasks:cancelled'
+local any_cancelled = redis.call('EXISTS', CANCELLED) == 1
+local function is_cancelled(id)
+  return any_cancelled and redis.call('SISMEMBER', CANCELLED, id) == 1
 end
 
 -- The first time that the bus hears of a task which a foreign agent added by plain XADD.
 local function observe(key, id, type, stream, entry, attempt)
-  if redis.call('HSETNX', key, 'state', 'queued') == 1 then
-    redis.call('HSET', key, 'lane', stream, 'entry', entry, 'attempt', attempt, 'type', type)
-    redis.call('EXPIRE', key, RECORD_TTL)
-    event('observed', id, type, stream, '', attempt, '', '', '')
-  end
+  redis.call('HSET', key, 'lane', stream, 'entry', entry, 'attempt', attempt, 'type', string.sub(type, 1, 128))
+  redis.call('EXPIRE', key, RECORD_TTL)
+  event('observed', id, type, stream, '', attempt, '', '', '')
+end
+
+local function settled(key, state)
+  redis.call('HSET', key, 'state', state)
+  redis.call('EXPIRE', key, SETTLED_TTL)
 end
 
 -- Move an entry to the dead letters: the original fields, then ours, so that a plain XADD back is a valid replay.
@@ -110,7 +160,7 @@ local function bury(stream, entry, fields, id, type, consumer, attempt, reason, 
     dead[#dead + 1] = value
   end
   local key = record_key(id)
-  observe(key, id, type, stream, entry, attempt)
+  if redis.call('HSETNX', key, 'state', 'dead') == 1 then observe(key, id, type, stream, entry, attempt) end
   local sid = add(PREFIX .. ':tasks:dlq', dead)
   redis.call('HSET', key, 'state', 'dead', 'lane', PREFIX .. ':tasks:dlq', 'entry', sid, 'attempt', attempt,
     'owner', consumer, 'reason', reason)
@@ -123,7 +173,7 @@ end
 local function promote(limit)
   local delayed = PREFIX .. ':tasks:delayed'
   local bodies = delayed .. ':bodies'
-  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', text(NOW), 'LIMIT', 0, limit)
+  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', NOW_TEXT, 'LIMIT', 0, limit)
   for _, member in ipairs(due) do
     local packed = redis.call('HGET', bodies, member)
     if packed then

@@ -132,21 +132,23 @@ local function read_beats(cursor)
   return last, ordered
 end
 
+-- An entry of the log holds all facts of one call, so pages of entries are read until there are enough facts.
 local function read_events(days, cursor)
-  local newest = {}
+  local newest, facts = {}, 0
   for _, day in ipairs(days) do
-    local left = EVENTS + 1 - #newest
-    if left > 0 then
-      local rows = redis.pcall('XREVRANGE', PREFIX .. ':events:' .. day, '+', cursor == '' and '-' or '(' .. cursor,
-        'COUNT', left)
-      if not failed(rows) then
-        for _, row in ipairs(rows) do newest[#newest + 1] = row end
+    local from, rows = '+', nil
+    repeat
+      rows = redis.pcall('XREVRANGE', PREFIX .. ':events:' .. day, from, cursor == '' and '-' or '(' .. cursor,
+        'COUNT', 32)
+      if failed(rows) then break end
+      for _, row in ipairs(rows) do
+        newest[#newest + 1] = row
+        facts = facts + #row[2] / 2 - 1
+        from = '(' .. row[1]
       end
-    end
+    until #rows < 32 or facts > EVENTS
   end
-  local skipped = #newest > EVENTS and cursor ~= ''
-  newest[EVENTS + 1] = nil
-  return newest, skipped and 1 or 0
+  return newest, (facts > EVENTS and cursor ~= '') and 1 or 0
 end
 
 local kinds, known = {}, {}

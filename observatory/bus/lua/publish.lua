@@ -1,23 +1,43 @@
 -- Publish tasks. An id that the bus remembers is a repeated send: it is answered, not added again.
--- ARGV: prefix, lane bound, then per task: stream, queue (empty: shared), id, type, sender, delay ms, n, n field strings
+-- Tasks with the same field names share them: a shape is sent once a call.
+-- ARGV: prefix, lane bound, shapes, then per shape: n, n names;
+--   then per task: stream, queue (empty: shared), id, type, sender, delay ms, shape, a value for each of its names
 -- Returns per task {'queued' | 'delayed' | 'duplicate' | 'busy', entry}
 
 local bound = tonumber(ARGV[2])
+local shapes = {}
+local at = 4
+for i = 1, tonumber(ARGV[3]) do
+  local names = {}
+  for j = 1, tonumber(ARGV[at]) do names[j] = ARGV[at + j] end
+  shapes[i] = names
+  at = at + 1 + #names
+end
+
+local lengths = {}
+local function length_of(stream)
+  local length = lengths[stream] or redis.call('XLEN', stream)
+  lengths[stream] = length
+  return length
+end
+
 local answers = {}
-local at = 3
 while at <= #ARGV do
   local stream, queue, id, type, sender = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local wait, n = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
+  local wait, names = tonumber(ARGV[at + 5]), shapes[tonumber(ARGV[at + 6])]
   local fields = {}
-  for i = 1, n do fields[i] = ARGV[at + 6 + i] end
-  at = at + 7 + n
+  for j = 1, #names do
+    fields[2 * j - 1] = names[j]
+    fields[2 * j] = ARGV[at + 6 + j]
+  end
+  at = at + 7 + #names
 
   local key = record_key(id)
   local known = redis.call('HGET', key, 'entry')
   local outcome, entry
   if known then
     outcome, entry = 'duplicate', known
-  elseif redis.call('XLEN', stream) >= bound then
+  elseif length_of(stream) >= bound then
     outcome, entry = 'busy', ''
   else
     if queue ~= '' then redis.call('SADD', PREFIX .. ':tasks:queues', queue) end
@@ -26,8 +46,9 @@ while at <= #ARGV do
       delay(entry, NOW + wait, stream, fields, id, type, '1')
     else
       outcome, entry = 'queued', add(stream, fields)
+      lengths[stream] = lengths[stream] + 1
     end
-    redis.call('HSET', key, 'state', outcome, 'lane', stream, 'entry', entry, 'attempt', '1', 'owner', '', 'type', type)
+    redis.call('HSET', key, 'state', outcome, 'lane', stream, 'entry', entry, 'type', type)
     redis.call('EXPIRE', key, RECORD_TTL)
     event(wait > 0 and 'scheduled' or 'published', id, type, stream, sender, '1', '', '', '')
   end

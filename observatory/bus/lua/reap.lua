@@ -14,11 +14,11 @@ local claimed = {}
 for _, row in ipairs(reply[2]) do
   if row and row[2] then
     local entry, fields = row[1], row[2]
-    local _, deliveries = delivery(stream, group, entry)
+    local deliveries = held(stream, group, consumer, entry, entry)[entry]
     if deliveries > limit then
       bury(stream, entry, fields, get(fields, 'id') or 'x-' .. stream .. '-' .. entry, get(fields, 'type') or '', consumer,
         get(fields, 'attempt') or '1', 'poison', 'delivered ' .. deliveries .. ' times and never settled', '')
-      drop(stream, group, entry)
+      drop(stream, entry)
     else
       claimed[#claimed + 1] = {entry, fields, deliveries}
     end
@@ -28,5 +28,6 @@ local lost = reply[3] or {}
 for _, entry in ipairs(lost) do
   event('lost_payload', '', '', stream, consumer, '0', '', '', entry)
 end
+take_off(group)
 count_events()
 return {reply[1], claimed, lost}

@@ -4,13 +4,14 @@
 -- Returns per delivery 1 (renewed), 0 (lost) or 2 (renewed, and a cancel is requested).
 
 local group, consumer = ARGV[2], ARGV[3]
+local ours = held_of_all(group, consumer, 4, 4)
 local answers = {}
 for at = 4, #ARGV, 4 do
   local stream, entry = ARGV[at], ARGV[at + 1]
   local answer = 0
-  if owns(stream, group, entry, consumer, ARGV[at + 2]) then
+  if ours[stream][entry] == tonumber(ARGV[at + 2]) then
     redis.call('XCLAIM', stream, group, consumer, 0, entry, 'JUSTID')
-    answer = redis.call('HGET', record_key(ARGV[at + 3]), 'cancel') and 2 or 1
+    answer = is_cancelled(ARGV[at + 3]) and 2 or 1
   end
   answers[#answers + 1] = answer
 end

@@ -1,17 +1,18 @@
--- Mark a delivered entry as running, or divert it; used by `take` and by `start`.
+-- Mark a delivered entry as running, or divert it; used by `take` and by `adopt`.
 -- Returns true if the entry is to run.
-local function start(stream, group, consumer, entry, deliveries, id, type, attempt, arrived, ttl_ms)
+local function start(stream, consumer, entry, deliveries, id, type, attempt, arrived, ttl_ms)
   local key = record_key(id)
-  observe(key, id, type, stream, entry, attempt)
-  local record = redis.call('HMGET', key, 'state', 'entry', 'cancel')
-  if record[2] == entry and (record[1] == 'cancelled' or record[3]) then
-    if record[1] ~= 'cancelled' then
-      redis.call('HSET', key, 'state', 'cancelled', 'owner', '')
-      redis.call('EXPIRE', key, SETTLED_TTL)
-      event('cancelled', id, type, stream, record[3], attempt, '', '', '')
+  if is_cancelled(id) then
+    local record = redis.call('HMGET', key, 'state', 'entry', 'cancel')
+    if record[2] == entry then
+      if record[1] ~= 'cancelled' then
+        settled(key, 'cancelled')
+        event('cancelled', id, type, stream, record[3] or '', attempt, '', '', '')
+      end
+      redis.call('SREM', CANCELLED, id)
+      drop(stream, entry)
+      return false
     end
-    drop(stream, group, entry)
-    return false
   end
   if NOW > arrived + ttl_ms then
     local fields = redis.call('XRANGE', stream, entry, entry)[1]
@@ -19,12 +20,14 @@ local function start(stream, group, consumer, entry, deliveries, id, type, attem
       bury(stream, entry, fields[2], id, type, consumer, attempt, 'stale',
         string.format('waited %.1f s, lives %.1f s', (NOW - arrived) / 1000, ttl_ms / 1000), text(NOW - arrived))
     end
-    drop(stream, group, entry)
+    drop(stream, entry)
     return false
   end
-  redis.call('HSET', key, 'state', 'running', 'lane', stream, 'entry', entry, 'attempt', attempt, 'owner', consumer,
-    'started', text(NOW), 'type', type)
-  local kind = deliveries > 1 and 'redelivered' or 'taken'
-  event(kind, id, type, stream, consumer, attempt, '', text(math.max(NOW - arrived, 0)), '')
+  -- A record made by `publish` lacks only the owner; one that lacks the state as well was never made.
+  if redis.call('HSET', key, 'state', 'running', 'owner', consumer) > 1 then
+    observe(key, id, type, stream, entry, attempt)
+  end
+  event(deliveries > 1 and 'redelivered' or 'taken', id, type, stream, consumer, attempt, '',
+    NOW > arrived and text(NOW - arrived) or '0', '')
   return true
 end

@@ -33,14 +33,15 @@ for index, stream in ipairs(KEYS) do
     end
     for _, row in ipairs(entries) do
       local entry, fields = row[1], row[2]
-      local id, ttl = get(fields, 'id'), tonumber(get(fields, 'ttl'))
-      local kept = true
-      local started = 0
-      if id and id ~= '' and #id <= 512 and ttl and ttl > 0 and get(fields, 'v') then
-        local arrived = tonumber(get(fields, 'arrived')) or id_ms(entry)
-        kept = start(stream, group, consumer, entry, 1, id, get(fields, 'type') or '', get(fields, 'attempt') or '1',
-          arrived, ttl * 1000)
-        started = 1
+      local kept, started = true, 0
+      -- The canonical order of fields, as `encode` in wire.py writes it.
+      if fields[1] == 'id' and fields[3] == 'type' and fields[17] == 'ttl' and fields[19] == 'attempt' then
+        local id, ttl = fields[2], tonumber(fields[18])
+        if id ~= '' and #id <= 512 and ttl and ttl > 0 then
+          local arrived = fields[#fields - 1] == 'arrived' and tonumber(fields[#fields]) or id_ms(entry)
+          kept = start(stream, consumer, entry, 1, id, fields[4], fields[20], arrived, ttl * 1000)
+          started = 1
+        end
       end
       if kept then
         taken[#taken + 1] = {index - 1, entry, fields, started}
@@ -50,5 +51,6 @@ for index, stream in ipairs(KEYS) do
     if #entries == 0 then break end
   end
 end
+take_off(group)
 count_events()
 return {taken, next_due(), remade, broken}
