@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,16 +32,14 @@ class Batcher(Generic[Item, Answer]):
         self._most = most
         self._lanes = lanes
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[Any]] = set()
 
     async def submit(self, item: Item) -> Answer:
         """Send *item* with whatever else is waiting, and return its answer."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if len(self._sending) < self._lanes and (not self._sending or len(self._waiting) >= self._most // 4):
-            task = asyncio.create_task(self._drain(), name="observatory-batch")
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self._sending.add(asyncio.create_task(self._drain(), name="observatory-batch"))
         return await future
 
     async def flush(self) -> None:
@@ -50,15 +48,22 @@ class Batcher(Generic[Item, Answer]):
             await asyncio.wait(self._sending)
 
     async def _drain(self) -> None:
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-            try:
-                answers = await self._send([item for item, _ in batch])
-            except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-            else:
-                for (_, future), answer in zip(batch, answers, strict=True):
-                    if not future.done():
-                        future.set_result(answer)
+        try:
+            while self._waiting:
+                await self._send_batch([self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))])
+        finally:
+            # In the same step as the last look at what waits: an item that comes after it starts a task of its own.
+            if (task := asyncio.current_task()) is not None:
+                self._sending.discard(task)
+
+    async def _send_batch(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._send([item for item, _ in batch])
+        except Exception as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)

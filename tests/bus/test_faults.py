@@ -81,7 +81,19 @@ async def test_a_worker_that_comes_back_from_the_dead_settles_nothing(bus: Bus, 
         process.send_signal(signal.SIGSTOP)
         async with working(bus, "heir", {"x": notebook}, lease_s=1.0):
             await eventually(lambda: len(notebook.tasks) == 1)
-        settlement = ("cortex:tasks:normal", notebook.tasks[0].entry_id, 1, "dead", "once", "x", 1, 0, 0, "error", "late")
+        settlement = (
+            "cortex:tasks:normal",
+            notebook.tasks[0].entry_id,
+            1,
+            "dead",
+            "once",
+            "x",
+            1,
+            0,
+            0,
+            "error",
+            "late",
+        )
         old = await bus.connection.call("settle", ("workers", "doomed", *settlement))
         assert old == [b"lost"]
     finally:

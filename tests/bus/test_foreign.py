@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from observatory.bus.delivery import Outcome, Settlement
 from tests.bus.conftest import working
 from tests.bus.test_worker import Notebook
 from tests.conftest import eventually
@@ -76,3 +77,16 @@ async def test_a_requeued_task_keeps_its_id_and_says_how_often(bus: Bus, raw: An
     assert (fields["id"], fields["requeues"], fields["attempt"]) == ("again", "2", "1")
     assert fields["correlation_id"] == "family"
     assert "last_error" not in fields
+
+
+async def test_the_lag_of_a_lane_stays_known_while_its_work_is_settled(bus: Bus, raw: Any) -> None:
+    """Settling the newest delivered task while others wait does not make the engine lose count of them."""
+    for _ in range(9):
+        await bus.publish("x")
+    for left in range(8, -1, -1):
+        (row,) = (await bus.connection.call("take", ("workers", "me", 1), ("cortex:tasks:normal",)))[0]
+        done = Settlement("cortex:tasks:normal", row[1].decode(), 1, Outcome.DONE, row[2][1].decode(), "x", 1)
+        await bus.connection.call("settle", ("workers", "me", *done.arguments()))
+        (group,) = raw.xinfo_groups("cortex:tasks:normal")
+        assert (group["lag"], group["pending"]) == (left, 0)
+    assert raw.xlen("cortex:tasks:normal") == 0

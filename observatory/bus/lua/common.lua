@@ -82,14 +82,41 @@ local function drop(stream, entry)
   entries[#entries + 1] = entry
 end
 
+local function delete(stream, entries)
+  for first = 1, #entries, 4000 do
+    redis.call('XDEL', stream, unpack(entries, first, math.min(first + 3999, #entries)))
+  end
+end
+
+-- Where one group reads a lane, settled entries are deleted at once, but for the newest that it was given while more
+-- wait behind it: the engine cannot tell the lag of a group whose last delivered entry is gone.
+local KEPT = PREFIX .. ':tasks:kept'
+local function delete_settled(stream, entries)
+  local groups = redis.call('XINFO', 'GROUPS', stream)
+  if #groups ~= 1 then return end
+  local info = {}
+  for i = 1, #groups[1], 2 do info[groups[1][i]] = groups[1][i + 1] end
+  local keep = info['lag'] ~= nil and info['lag'] ~= 0 and info['last-delivered-id']
+  local kept = redis.call('HGET', KEPT, stream)
+  if kept and kept ~= keep then
+    entries[#entries + 1] = kept
+    redis.call('HDEL', KEPT, stream)
+  end
+  for i = #entries, 1, -1 do
+    if entries[i] == keep then
+      table.remove(entries, i)
+      redis.call('HSET', KEPT, stream, keep)
+    end
+  end
+  delete(stream, entries)
+end
+
 local function take_off(group)
   for stream, entries in pairs(dropped) do
-    local only = #redis.call('XINFO', 'GROUPS', stream) == 1
     for first = 1, #entries, 4000 do
-      local last = math.min(first + 3999, #entries)
-      redis.call('XACK', stream, group, unpack(entries, first, last))
-      if only then redis.call('XDEL', stream, unpack(entries, first, last)) end
+      redis.call('XACK', stream, group, unpack(entries, first, math.min(first + 3999, #entries)))
     end
+    delete_settled(stream, entries)
   end
 end
 
