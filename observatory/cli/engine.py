@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from observatory.cli.attach import settings_for
-from observatory.cli.output import out, out_json
+from observatory.cli.output import UNKNOWN, out, out_json
 from observatory.cli.parser import add_group, add_verb
 from observatory.model.errors import EngineError
 from observatory.model.text import line
@@ -23,8 +23,11 @@ def register(verbs: Verbs) -> None:
     verbs = add_group(verbs, "engine", summary="start, stop and look at the embedded engine")
     start = add_verb(verbs, "start", run_start, summary="start the engine and leave it running")
     start.add_argument("--port", type=int, metavar="N", help="listen on 127.0.0.1:N instead of a unix socket")
+    start.add_argument(
+        "--maxmemory", metavar="SIZE", help="refuse writes above this much memory, such as 2gb (60 %% of the machine's)"
+    )
     stop = add_verb(verbs, "stop", run_stop, summary="stop the engine; its data stays")
-    status = add_verb(verbs, "status", run_status, summary="say whether the engine runs (exit code 1 if not)")
+    status = add_verb(verbs, "status", run_status, summary="say how the engine is (exit code 1 if none runs)")
     add_verb(
         verbs,
         "url",
@@ -38,10 +41,11 @@ def register(verbs: Verbs) -> None:
 
 def run_start(args: argparse.Namespace) -> int:
     """Start the engine detached."""
-    from observatory.engine import start_detached
+    from observatory.engine import size, start_detached
 
     settings = settings_for(args)
-    _show(start_detached(settings.data_dir, port=args.port), as_json=args.json)
+    maxmemory = None if args.maxmemory is None else size(args.maxmemory)
+    _show(start_detached(settings.data_dir, port=args.port, maxmemory=maxmemory), as_json=args.json)
     return 0
 
 
@@ -59,7 +63,7 @@ def run_stop(args: argparse.Namespace) -> int:
 
 
 def run_status(args: argparse.Namespace) -> int:
-    """Say whether the engine runs."""
+    """Say how the engine is."""
     from observatory.engine import running
 
     directory = settings_for(args).data_dir
@@ -85,8 +89,10 @@ def _none_in(directory: Path) -> NoReturn:
 
 
 def _show(engine: RunningEngine, *, as_json: bool) -> None:
+    from observatory.engine import Vitals, vitals
     from observatory.settings import mask
 
+    vital = vitals(engine.directory) or Vitals(None, None, None, None)
     if as_json:
         out_json(
             {
@@ -96,6 +102,11 @@ def _show(engine: RunningEngine, *, as_json: bool) -> None:
                 "version": engine.version,
                 "url": mask(engine.url),
                 "detached": engine.detached,
+                "memory": vital.memory,
+                "memory_limit": vital.memory_limit,
+                "aof": vital.aof,
+                "aof_bytes": vital.aof_bytes,
+                "cut": engine.cut,
             }
         )
         return
@@ -103,3 +114,11 @@ def _show(engine: RunningEngine, *, as_json: bool) -> None:
     out(line(f"{engine.version}, process {engine.pid}, runs {until}", 1000))
     out(line(f"  data     {engine.directory}", 1000))
     out(line(f"  address  {mask(engine.url)} (in full: observatory engine url)", 1000))
+    out(f"  memory   {_mib(vital.memory)} of {_mib(vital.memory_limit)}")
+    out(f"  file     append-only, {vital.aof or UNKNOWN}, {_mib(vital.aof_bytes)}")
+    if engine.cut:
+        out(line(f"  warning  {engine.cut}: what was written in the last moment before the crash is lost", 1000))
+
+
+def _mib(size: int | None) -> str:
+    return UNKNOWN if size is None else f"{size / (1 << 20):,.1f} MiB"

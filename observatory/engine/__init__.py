@@ -6,7 +6,20 @@ the URL that a running engine gives. Three ways in: `Engine` is a server that th
 """
 
 from observatory.engine.binary import find_binary
+from observatory.engine.config import size
 from observatory.engine.server import Engine
 from observatory.engine.sharing import RunningEngine, running, shared, start_detached, stop_running
+from observatory.engine.vitals import Vitals, vitals
 
-__all__ = ["Engine", "RunningEngine", "find_binary", "running", "shared", "start_detached", "stop_running"]
+__all__ = [
+    "Engine",
+    "RunningEngine",
+    "Vitals",
+    "find_binary",
+    "running",
+    "shared",
+    "size",
+    "start_detached",
+    "stop_running",
+    "vitals",
+]

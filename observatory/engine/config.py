@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observatory.engine import directory as files
+from observatory.model.errors import UsageError
+from observatory.model.text import line
 
 if TYPE_CHECKING:
     from observatory.engine.resp import Address
 
 _SHARE_OF_MEMORY = 0.6
+
+_SIZE = re.compile(r"([0-9]{1,15})\s*([kmgt]?)(i?b)?", re.IGNORECASE)
+_UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
 _SETTINGS = {
     "bind": "127.0.0.1",
@@ -52,3 +58,15 @@ def default_maxmemory() -> int:
     with suppress(OSError, ValueError):  # No container, or one without a limit ("max").
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return int(total * _SHARE_OF_MEMORY)
+
+
+def size(text: str) -> int:
+    """Read an amount of memory, such as `512mb` or `2g`, in powers of 1,024; a bare number is bytes.
+
+    Raises:
+        UsageError: It is none, or zero, which would mean no limit at all.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or not int(match[1]):
+        raise UsageError(f"maxmemory: {line(text, 64)!r} is no amount of memory", "for example 512mb or 2gb")
+    return int(match[1]) << _UNITS[match[2].lower()]

@@ -52,6 +52,8 @@ class State:
         version: Server and version, empty until it is ready.
         detached: Whether it was left running on purpose, rather than belonging to the apps that use it.
         serving: Whether the holder is the server itself.
+        wrote: The newest server that has written the data; empty if none has.
+        cut: What the server cut off the end of its files when it last started; empty for nothing.
     """
 
     holder: ProcessId
@@ -59,6 +61,8 @@ class State:
     version: str = ""
     detached: bool = False
     serving: bool = False
+    wrote: str = ""
+    cut: str = ""
 
     def save(self, directory: Path) -> None:
         """Write it to *directory*, at once or not at all."""
@@ -75,6 +79,9 @@ class State:
                 version=str(raw["version"]),
                 detached=bool(raw["detached"]),
                 serving=bool(raw["serving"]),
+                # Before there was such a field the version said it.
+                wrote=str(raw.get("wrote", raw["version"])),
+                cut=str(raw.get("cut", "")),
             )
         except (OSError, ValueError, TypeError, KeyError):
             return None

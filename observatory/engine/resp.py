@@ -60,14 +60,19 @@ def version(address: Address, password: str, timeout_s: float = 1.0) -> str:
         OSError: Nobody answers there.
         NotReadyError: The answer is an error, for instance that data is still being loaded.
     """
+    told = info(address, password, timeout_s)
+    if found := told.get("valkey_version"):
+        return f"valkey {found}"
+    return f"redis {told.get('redis_version', '?')}"
+
+
+def info(address: Address, password: str, timeout_s: float = 1.0) -> dict[str, str]:
+    """Log in, ping, and return what the server tells of itself; see `version`."""
     with address.connect(timeout_s) as connection, connection.makefile("rb") as replies:
-        connection.sendall(_command("AUTH", password) + _command("PING") + _command("INFO", "server"))
+        connection.sendall(_command("AUTH", password) + _command("PING") + _command("INFO"))
         for _ in range(2):
             _reply(replies)
-        info = dict(row.split(":", 1) for row in _reply(replies).splitlines() if ":" in row)
-    if found := info.get("valkey_version"):
-        return f"valkey {found}"
-    return f"redis {info.get('redis_version', '?')}"
+        return dict(row.split(":", 1) for row in _reply(replies).splitlines() if ":" in row)
 
 
 def _command(*words: str) -> bytes:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from observatory.engine import config, resp
+from observatory.engine import config, damage, resp, versions
 from observatory.engine import directory as files
 from observatory.engine.binary import check_binary, find_binary
 from observatory.engine.process import ProcessId
 from observatory.model.errors import EngineError
-from observatory.model.text import line
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,7 +28,6 @@ STOP_PATIENCE_S = 30.0
 
 _LONGEST_SOCKET_PATH = 100
 _LOG_LIMIT = 1024 * 1024
-_LOG_LINE = re.compile(r"^\d+:\w .{10,40}? ([.\-*#]) (?P<said>.+)$")
 
 # The write end of the guard's stdin closes with its owner, however that ends. Until the owner has waited for
 # the server the pid cannot be given to another process, and when it does wait it ends the guard at once.
@@ -171,15 +170,36 @@ class Engine:
         self.stop()
 
     def _launch(self, binary: Path, lock: int, *, detached: bool) -> None:
+        before = files.State.load(self.directory)
+        wrote = before.wrote if before and (self.directory / files.AOF).is_dir() else ""
+        if wrote:
+            versions.refuse_older(self.directory, binary, wrote, self._start_timeout_s)
+            damage.refuse_lost_manifest(self.directory)
         self._password = files.password(self.directory)
-        self._address = self._choose_address()
+        self._address = self._choose_address(before.address if before else None)
         maxmemory = config.default_maxmemory() if self._maxmemory is None else self._maxmemory
         files.write_private(self.directory / files.CONFIG, config.render(self._address, self._password, maxmemory))
-        _save_state(self.directory, os.getpid(), detached=detached)
+        state = files.State(_identity(os.getpid()), detached=detached, wrote=wrote)
+        state.save(self.directory)
         log_start = self._rotate_log()
+        self._process = self._spawn(binary, lock)
+        if self.ephemeral:
+            self._start_guard(self._process.pid)
+        state = replace(state, holder=_identity(self._process.pid), serving=True)
+        state.save(self.directory)
+        self.version = self._await_ready(self._process, self._address, log_start)
+        replace(
+            state,
+            address=self._address,
+            version=self.version,
+            wrote=versions.newest(self.version, wrote),
+            cut=damage.cut_off(self._said(log_start)),
+        ).save(self.directory)
+
+    def _spawn(self, binary: Path, lock: int) -> subprocess.Popen[bytes]:
         log = os.open(self.directory / files.LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [binary, files.CONFIG],
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
@@ -192,29 +212,21 @@ class Engine:
             )
         finally:
             os.close(log)
-        if self.ephemeral:
-            self._start_guard(self._process.pid)
-        _save_state(self.directory, self._process.pid, detached=detached, serving=True)
-        self.version = self._await_ready(self._process, self._address, log_start)
-        _save_state(
-            self.directory,
-            self._process.pid,
-            detached=detached,
-            serving=True,
-            address=self._address,
-            version=self.version,
-        )
 
-    def _choose_address(self) -> resp.Address:
+    def _choose_address(self, before: resp.Address | None) -> resp.Address:
         if self._port is not None:
             _check_port(self._port)
             return resp.Address(port=self._port)
         path = str(self.directory / files.SOCKET)
         if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
             return resp.Address(path=path)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return resp.Address(port=probe.getsockname()[1])
+        # The port it had, if that is still free: agents that know it find the engine again.
+        for port in (before.port if before else 0, 0):
+            with socket.socket() as probe, suppress(OSError):
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+                return resp.Address(port=probe.getsockname()[1])
+        raise EngineError("no port on 127.0.0.1 is free", "name one with --port")
 
     def _await_ready(self, process: subprocess.Popen[bytes], address: resp.Address, log_start: int) -> str:
         deadline = time.monotonic() + self._start_timeout_s
@@ -233,12 +245,20 @@ class Engine:
             time.sleep(0.01)
 
     def _failure(self, what: str, log_start: int) -> EngineError:
-        log = self.directory / files.LOG
-        with log.open("rb") as file:
+        said = self._said(log_start)
+        whole = "" if self.ephemeral else f"the whole log is {self.directory / files.LOG}"
+        if harm := damage.found_in(said):
+            return EngineError(
+                f"the data of the engine in {self.directory} are damaged: {harm}",
+                "; ".join(filter(None, (damage.advice(self.directory), whole))),
+            )
+        return EngineError(f"the engine in {self.directory} {what}: {damage.telling_line(said)}", whole)
+
+    def _said(self, log_start: int) -> str:
+        """Return what the server has written into its log since *log_start*."""
+        with (self.directory / files.LOG).open("rb") as file:
             file.seek(log_start)
-            reason = _telling_line(file.read().decode("utf-8", "replace"))
-        hint = "" if self.ephemeral else f"the whole log is {log}"
-        return EngineError(f"the engine in {self.directory} {what}: {reason}", hint)
+            return file.read().decode("utf-8", "replace")
 
     def _rotate_log(self) -> int:
         """Put an overgrown log aside, and return where this run's lines will begin, in bytes."""
@@ -289,18 +309,9 @@ def url_of(address: resp.Address, password: str) -> str:
     return f"unix://{quote(address.path)}?password={password}"
 
 
-def _save_state(
-    directory: Path,
-    pid: int,
-    *,
-    detached: bool,
-    serving: bool = False,
-    address: resp.Address | None = None,
-    version: str = "",
-) -> None:
+def _identity(pid: int) -> ProcessId:
     # A process that is already gone cannot be described; whoever reads the empty identity finds nobody.
-    holder = ProcessId.of(pid) or ProcessId(pid, "")
-    files.State(holder, address, version, detached, serving).save(directory)
+    return ProcessId.of(pid) or ProcessId(pid, "")
 
 
 def _check_port(port: int) -> None:
@@ -316,13 +327,3 @@ def _check_port(port: int) -> None:
                 f"port {port} on 127.0.0.1 cannot be used: {error.strerror}",
                 "choose another with --port, or none for a unix socket",
             ) from None
-
-
-def _telling_line(log: str) -> str:
-    """Return the last warning in *log*, or else its last line."""
-    rows = [row for row in map(str.strip, log.splitlines()) if row]
-    found = [match for match in map(_LOG_LINE.match, rows) if match]
-    warnings = [match["said"] for match in found if match[1] == "#"]
-    last = rows[-1] if rows else "it left no log"
-    plain = found[-1]["said"] if found and found[-1].string == last else last
-    return line(plain if plain is last or not warnings else warnings[-1])

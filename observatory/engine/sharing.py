@@ -36,6 +36,7 @@ class RunningEngine:
         pid: Process id of the server.
         version: Server and version, for instance `valkey 9.1.2`.
         detached: It runs until it is stopped by `stop_running`, rather than until its last user leaves.
+        cut: What it cut off the end of its files when it started, because a write was never finished; mostly empty.
     """
 
     directory: Path
@@ -43,6 +44,7 @@ class RunningEngine:
     pid: int
     version: str
     detached: bool
+    cut: str = ""
 
 
 def running(directory: Path) -> RunningEngine | None:
@@ -197,6 +199,7 @@ def _describe(directory: Path, state: files.State, address: Address) -> RunningE
         pid=state.holder.pid,
         version=state.version,
         detached=state.detached,
+        cut=state.cut,
     )
 
 
