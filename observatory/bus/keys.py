@@ -68,6 +68,16 @@ class Keys:
         return f"{self.prefix}:tasks:queues"
 
     @property
+    def control(self) -> str:
+        """Channel of the doorbell that workers listen on."""
+        return f"{self.prefix}:control"
+
+    @property
+    def paused(self) -> str:
+        """Hash of paused lanes: stream → end time in ms of server time, 0 for none."""
+        return f"{self.prefix}:tasks:paused"
+
+    @property
     def heartbeats(self) -> str:
         """Stream of beats."""
         return f"{self.prefix}:heartbeats"
@@ -93,6 +103,24 @@ class Keys:
     def density(self, day: str) -> str:
         """Hash of counts by `<minute since the epoch>:<kind>` of one UTC day."""
         return f"{self.prefix}:density:{day}"
+
+    def mailbox(self, agent: str) -> str:
+        """Stream of the messages to one agent."""
+        return f"{self.prefix}:messages:{agent}"
+
+    @property
+    def broadcasts(self) -> str:
+        """Stream of the messages to all agents."""
+        return f"{self.prefix}:events:global"
+
+    @property
+    def cursors(self) -> str:
+        """Hash of the last broadcast that each agent has handled: agent → entry id."""
+        return f"{self.prefix}:cursors"
+
+    def replies(self, boot: str) -> str:
+        """Stream of the replies to the requests of one process."""
+        return f"{self.prefix}:reply:{boot}"
 
 
 def day_of(ms: int) -> str:
