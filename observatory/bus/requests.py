@@ -34,9 +34,6 @@ TIMEOUT_S: Final = 30.0
 REPLIES_KEPT_MS: Final = 3_600_000
 """Milliseconds after which replies that nobody reads are gone: their process died."""
 
-_KNOWN_FOR_S: Final = 1.0
-"""Seconds for which a queue that somebody serves is taken to be served."""
-
 _RENEW_S: Final = 60.0
 _PAGE: Final = 100
 
@@ -103,7 +100,7 @@ class Requests:
         self._last = "0-0"
         self._renew_at = -1.0
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
-        self._served: dict[str, float] = {}
+        self._asking: dict[str, asyncio.Task[Any]] = {}
         self._reader: WaitingReader | None = None
         self._running: asyncio.Task[None] | None = None
         self._closing = False
@@ -192,7 +189,7 @@ class Requests:
         if self._running is None or self._reader is None:
             return
         self._reader.wake()
-        await asyncio.wait({self._running})
+        await asyncio.wait({self._running, *self._asking.values()})
         await self._reader.close()
         try:
             await self._link.command("UNLINK", self._stream, deadline_s=1.0)
@@ -200,13 +197,16 @@ class Requests:
             log.warning("replies: %s", error)
 
     async def _check_served(self, task: NewTask) -> None:
-        now = self._clock.monotonic()
+        """Refuse a task whose queue nobody serves; requests made at once share the question."""
         stream = self._keys.lane(task.lane)
-        if self._served.get(stream, now) > now:
-            return
-        if not await self._link.call("responders", (task.queue, stream)):
+        asking = self._asking.get(stream)
+        if asking is None:
+            asking = asyncio.create_task(self._link.call("responders", (task.queue, stream)))
+            self._asking[stream] = asking
+            asking.add_done_callback(lambda _: self._asking.pop(stream))
+        # Who gives up gives up for itself.
+        if not await asyncio.shield(asking):
             raise NoResponder(f"nobody alive serves the queue {task.queue}", "start a worker, or ask with wait")
-        self._served[stream] = now + _KNOWN_FOR_S
 
     def _start(self) -> None:
         if self._closing:

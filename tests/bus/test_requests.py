@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from observatory.bus import Bus
+from observatory.bus import Bus, DoNotRetry, TaskContext
 from observatory.bus.keys import Keys
 from observatory.bus.requests import NoResponder, RequestFailed, Requests, RequestTimeout
 from observatory.engine import Engine
@@ -23,6 +24,8 @@ from tests.conftest import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from observatory.model.task import Task
 
 LANE = "cortex:tasks:normal"
 
@@ -199,6 +202,24 @@ async def test_a_worker_that_beats_is_somebody_who_serves(bus: Bus, requests: Re
 async def _serves(requests: Requests, queue: str) -> bool:
     args = (queue, f"cortex:tasks:{queue}:normal" if queue != "shared" else LANE)
     return bool(await requests._link.call("responders", args))
+
+
+async def test_what_a_handler_returns_is_the_answer(bus: Bus, requests: Requests) -> None:
+    """With our own worker: its result, its failure, and its goodbye each reach whoever asks."""
+
+    async def add(task: Task, _context: TaskContext) -> dict[str, int]:
+        return {"sum": sum(json.loads(task.payload))}
+
+    async def refuse(_task: Task, _context: TaskContext) -> None:
+        raise DoNotRetry("no way")
+
+    async with working(bus, "pink", {"add": add, "refuse": refuse}):
+        await eventually(lambda: _serves(requests, "shared"))
+        assert json.loads((await requests.request("add", [1, 2])).payload) == {"sum": 3}
+        with pytest.raises(RequestFailed, match="no way"):
+            await requests.request("refuse")
+    with pytest.raises(NoResponder):
+        await requests.request("add", [1, 2])
 
 
 async def test_the_beats_of_foreign_agents_count(bus: Bus, requests: Requests, raw: Any) -> None:
