@@ -66,7 +66,6 @@ MESSAGES: Final = (
     Grant("xread", "wait for broadcasts and replies"),
     Grant("xrevrange", "newest broadcast"),
     Grant("xinfo|stream", "hear: was a broadcast removed unread?"),
-    Grant("xinfo|consumers", "mailbox: readers long gone; request: does anybody serve the queue?"),
     Grant("hexists", "send: was the agent ever heard of?"),
     Grant("pexpire", "the stream of replies ends by itself"),
     Grant("unlink", "the stream of replies, when the client closes"),
@@ -82,7 +81,6 @@ _AGENT = (
     Grant("sadd", "publish, take: register a named queue"),
     Grant("hget", "publish: is the id known? promote: the entry that waited"),
     Grant("hset", "records, what waits for its time, last heartbeat"),
-    Grant("hsetnx", "the record of a task that a foreign agent added"),
     Grant("hgetall", "the record of a task, to see what became of it"),
     Grant("hmget", "start, settle: read the record"),
     Grant("hdel", "promote, beat: what waited, what is history"),
@@ -104,12 +102,18 @@ _AGENT = (
     Grant("xack", "settle"),
     Grant("xdel", "settle: delete what no group wants any more"),
     Grant("xinfo|groups", "settle: is ours the only group?"),
+    Grant("xinfo|consumers", "find consumers that are long gone; request: does anybody serve the queue?"),
+    Grant("xtrim", "let go of what all groups of a lane have settled"),
     Grant("xclaim", "renew a lease"),
     Grant("xautoclaim", "take over the work of the dead"),
     Grant("client|id", "name the connection that waits for work"),
     Grant("client|unblock", "stop: end a wait without losing what arrives"),
+    Grant("subscribe", "hear of cancels and of lanes that go on"),
     *MESSAGES,
 )
+
+STEERING: Final = (Grant("publish", "cancel, pause: tell the workers at once"),)
+"""What operators need besides what agents and observers have."""
 
 _OBSERVER = (
     *_ANYONE,
@@ -137,8 +141,8 @@ ROLES: Final[Mapping[str, Role]] = MappingProxyType(
             Role("agent", "publishes tasks, takes and settles them, sends heartbeats", _AGENT),
             Role(
                 "operator",
-                "everything that agents and observers do; requeues and cancels tasks",
-                tuple({grant.command: grant for grant in (*_OBSERVER, *_AGENT)}.values()),
+                "everything that agents and observers do; requeues and cancels tasks, pauses lanes",
+                tuple({grant.command: grant for grant in (*_OBSERVER, *_AGENT, *STEERING)}.values()),
             ),
             Role("observer", "sees everything and changes nothing", _OBSERVER),
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DETAILS = """\
 roles:
   agent     publishes tasks, takes and settles them, sends heartbeats
-  operator  what agents and observers do; requeues and cancels tasks
+  operator  what agents and observers do; requeues and cancels tasks, pauses lanes
   observer  sees everything and changes nothing
 
 Put a password in the place of <password>, run the line on every node as a user who may, then ACL SAVE or
