@@ -5,7 +5,8 @@ record and its event move as one atom in one round trip. Start at `Bus` in `clie
 """
 
 from observatory.bus.client import Bus, CancelOutcome, Published, PublishOutcome
-from observatory.bus.delivery import DoNotRetry, TaskContext
+from observatory.bus.delivery import TaskContext
+from observatory.bus.handlers import DoNotRetry, Handling, Snooze
 from observatory.bus.letters import Requeued, RequeueOutcome
 from observatory.bus.observe import Cursor, Observation
 from observatory.bus.worker import Worker, WorkerStats
@@ -15,11 +16,13 @@ __all__ = [
     "CancelOutcome",
     "Cursor",
     "DoNotRetry",
+    "Handling",
     "Observation",
     "PublishOutcome",
     "Published",
     "RequeueOutcome",
     "Requeued",
+    "Snooze",
     "TaskContext",
     "Worker",
     "WorkerStats",

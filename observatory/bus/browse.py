@@ -77,7 +77,7 @@ async def record(link: Link, keys: Keys, task_id: str) -> TaskRecord | None:
         state=TaskState(said["state"]),
         lane=said.get("lane", ""),
         entry_id=said.get("entry", ""),
-        attempt=int(said.get("attempt") or 1),
+        attempt=int(attempt) if (attempt := said.get("attempt", "")).isdigit() else 1,
         owner=said.get("owner", ""),
         reason=said.get("reason", ""),
         cancel_requested="cancel" in said,

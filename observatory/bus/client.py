@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import uuid
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from observatory.bus import browse, letters, log
 from observatory.bus.batch import Batcher
+from observatory.bus.control import Doorbell, Heard
 from observatory.bus.keys import Keys
 from observatory.bus.lease import LeaseKeeper
-from observatory.bus.link import DEADLINE_S, Link
+from observatory.bus.link import DEADLINE_S, Argument, Link
 from observatory.bus.look import look
 from observatory.bus.observe import Cursor, Observation
-from observatory.bus.worker import Handler, Worker
+from observatory.bus.payload import Payload, written
+from observatory.bus.worker import Worker
 from observatory.model.agent import DEFAULT_INTERVAL_S, Heartbeat, write_heartbeat
 from observatory.model.clock import Clock, SystemClock
-from observatory.model.errors import BusBusyError, UsageError
+from observatory.model.errors import BusBusyError, BusError, UsageError
 from observatory.model.task import DEFAULT_TTL_S, MAX_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord, is_queue_name
 from observatory.model.text import line
-from observatory.model.wire import MAX_PAYLOAD, encode
+from observatory.model.wire import ABSENT_WORDS, MAX_PAYLOAD, encode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from observatory.bus.handlers import Handler
     from observatory.bus.letters import Requeued
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.event import Event
@@ -39,14 +40,14 @@ if TYPE_CHECKING:
     from observatory.model.task import Task
     from observatory.model.wire import Malformed
 
+BATCH: Final = 128
+"""Tasks that travel in one call at most."""
+
 LANE_BOUND: Final = 1_000_000
 """Entries in a lane above which publishing to it is refused."""
 
 MAX_ID: Final = 200
-"""Longest id of a task that may be published, in characters."""
-
-Payload = bytes | str | Mapping[str, Any] | Sequence[Any] | None
-"""What `publish` takes as a payload: bytes and text as they are, anything else as JSON."""
+"""Longest id of a task that may be published, in bytes of UTF-8."""
 
 
 class PublishOutcome(StrEnum):
@@ -104,10 +105,11 @@ class Bus:
         self.keys = keys
         self.name = name
         self.clock = clock
-        self._publish = Batcher(self._send_tasks, lanes=2)
+        self._publish = Batcher(self._send_tasks, most=BATCH, lanes=2)
         self._keeper: LeaseKeeper | None = None
         self._pulse: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
+        self._doorbell = Doorbell(link, keys)
 
     @classmethod
     def connect(cls, url: str, *, prefix: str = "cortex", name: str = "", clock: Clock | None = None) -> Self:
@@ -157,9 +159,11 @@ class Bus:
         if self._background:
             await asyncio.wait(self._background, timeout=2.0)
         await self._publish.flush()
+        await self._doorbell.close()
         if self._keeper is not None and self._pulse is not None:
             self._keeper.stop()
             self._pulse.cancel()
+            self._keeper = self._pulse = None
         for task in list(self._background):
             task.cancel()
         await self.connection.close()
@@ -204,7 +208,7 @@ class Bus:
             UsageError: A field cannot be taken; the message names it.
             BusBusyError: The lane is at its bound; nothing was added.
         """
-        body, content_type = _payload(payload)
+        body, content_type = written(payload)
         return await self.publish_task(
             NewTask(
                 type=type,
@@ -223,27 +227,47 @@ class Bus:
 
     async def publish_task(self, task: NewTask) -> Published:
         """Publish one task that is complete with its id; see `publish`."""
-        answer = await self._publish.submit(self._checked(task))
-        return _accepted(task, answer)
+        return _accepted(task, await self._publish.submit(self._packed(task)))
 
     async def publish_many(self, tasks: Iterable[NewTask]) -> list[Published]:
-        """Publish many tasks; see `publish`.
+        """Publish many tasks, in order; see `publish`.
 
         Raises:
-            BusBusyError: A lane is at its bound; the tasks before it in *tasks* were added.
+            BusBusyError: A lane is at its bound; tasks of other lanes, and those before it, were added.
         """
-        checked = [self._checked(task) for task in tasks]
-        answers = await asyncio.gather(*map(self._publish.submit, checked))
-        return [_accepted(task, answer) for task, answer in zip(checked, answers, strict=True)]
+        wanted = list(tasks)
+        packed = [self._packed(task) for task in wanted]
+        answers: list[tuple[str, str]] = []
+        for start in range(0, len(packed), BATCH):
+            answers += await self._send_tasks(packed[start : start + BATCH])
+        return [_accepted(task, answer) for task, answer in zip(wanted, answers, strict=True)]
 
-    async def cancel(self, task_id: str, *, group: str = "workers") -> CancelOutcome:
-        """Take a task back, wherever it is.
+    async def cancel(self, task_id: str) -> CancelOutcome:
+        """Take a task back, wherever it is; who runs it learns of it within milliseconds."""
+        return CancelOutcome((await self.connection.call("cancel", (task_id, self.name))).decode())
+
+    async def pause(self, lanes: Iterable[Lane], *, seconds: float | None = None) -> None:
+        """Stop lanes from being taken from; what runs goes on.
+
+        A read that was already blocked may bring one more task within a second.
 
         Args:
-            task_id: Its id.
-            group: Group that would run it.
+            lanes: Lanes to pause.
+            seconds: Until they go on by themselves; None until `resume`.
         """
-        return CancelOutcome((await self.connection.call("cancel", (group, task_id, self.name))).decode())
+        now = await self.connection.command("TIME")
+        till = 0 if seconds is None else int(now[0]) * 1000 + round(seconds * 1000)
+        await self.connection.call("pause", (self.name, till, *map(self.keys.lane, lanes)))
+
+    async def resume(self, lanes: Iterable[Lane]) -> None:
+        """Let paused lanes go on."""
+        await self.connection.call("pause", (self.name, -1, *map(self.keys.lane, lanes)))
+
+    async def paused(self) -> dict[Lane, int]:
+        """Return paused lanes, with the end of their pause in ms of server time; 0 where it has none."""
+        flat = await self.connection.command("HGETALL", self.keys.paused)
+        found = {stream.decode(): int(till) for stream, till in zip(flat[::2], flat[1::2], strict=True)}
+        return {lane: till for stream, till in found.items() if (lane := self.keys.lane_of(stream)) is not None}
 
     async def record(self, task_id: str) -> TaskRecord | None:
         """Return what the bus remembers of a task; None if it remembers nothing."""
@@ -337,38 +361,57 @@ class Bus:
         return await look(self.connection, self.keys, cursor or Cursor(), deadline_s=deadline_s)
 
     def keeper(self, lease_s: float) -> LeaseKeeper:
-        """Return the lease keeper of this process, started; the first worker's lease decides its pace."""
+        """Return the lease keeper of this process, started; the shortest lease decides its pace."""
         if self._keeper is None:
             client = self.connection.blocking_client()
             flags = self.connection.flags
             self._keeper = LeaseKeeper(client, self.keys.prefix, self.keys.delayed, flags=flags, lease_s=lease_s)
             self._keeper.start()
             self._pulse = asyncio.create_task(_show_life(self._keeper), name="observatory-alive")
+        self._keeper.keep_pace(lease_s)
         return self._keeper
+
+    def listen(self, heard: Heard) -> None:
+        """Call *heard* for every word on the control doorbell; workers use it."""
+        self._doorbell.listen(heard)
+
+    def unlisten(self, heard: Heard) -> None:
+        """Do not call *heard* any more."""
+        self._doorbell.unlisten(heard)
 
     def keep(self, task: asyncio.Task[Any]) -> None:
         """Hold *task* until it is done; closing the bus gives it a moment to finish."""
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def _checked(self, task: NewTask) -> NewTask:
+    def _packed(self, task: NewTask) -> _Packed:
+        """Check and encode a task before it joins a batch: one that cannot be sent fails alone."""
         check(task)
-        return task if task.created_ms else replace(task, created_ms=self.clock.now_ms())
+        complete = task if task.created_ms else replace(task, created_ms=self.clock.now_ms())
+        try:
+            names, values = encode(complete)
+        except UnicodeEncodeError as error:
+            raise UsageError(f"task {line(task.id, 64)}: a field holds text that is no Unicode: {error}") from error
+        queue = "" if task.queue == SHARED else task.queue
+        head = (self.keys.lane(task.lane), queue, task.id, task.type, task.sender, round(task.delay_s * 1000))
+        return names, head, values
 
-    async def _send_tasks(self, batch: Sequence[NewTask]) -> Sequence[tuple[str, str]]:
+    async def _send_tasks(self, batch: Sequence[_Packed]) -> Sequence[tuple[str, str]]:
         shapes: dict[tuple[bytes, ...], int] = {}
-        rows: list[str | bytes | int] = []
-        for task in batch:
-            names, values = encode(task)
-            shape = shapes.setdefault(names, len(shapes) + 1)
-            queue = "" if task.queue == SHARED else task.queue
-            rows += (self.keys.lane(task.lane), queue, task.id, task.type, task.sender)
-            rows += (round(task.delay_s * 1000), shape, *values)
-        args: list[str | bytes | int] = [LANE_BOUND, len(shapes)]
+        rows: list[Argument] = []
+        for names, head, values in batch:
+            rows += head
+            rows.append(shapes.setdefault(names, len(shapes) + 1))
+            rows += values
+        args: list[Argument] = [LANE_BOUND, len(shapes)]
         for names in shapes:
             args += (len(names), *names)
         args += rows
         return [(outcome.decode(), entry.decode()) for outcome, entry in await self.connection.call("publish", args)]
+
+
+_Packed = tuple[tuple[bytes, ...], tuple[Argument, ...], list[bytes]]
+"""A task on its way: names of its fields, what the script has to know of it, values of its fields."""
 
 
 def check(task: NewTask) -> None:
@@ -380,7 +423,8 @@ def check(task: NewTask) -> None:
     if (
         task.type
         and is_queue_name(task.queue)
-        and 0 < len(task.id) <= MAX_ID
+        and 0 < len(task.id.encode("utf-8", "replace")) <= MAX_ID
+        and task.id not in ABSENT_WORDS
         and len(task.payload) <= MAX_PAYLOAD
         and 0 < task.ttl_s <= MAX_TTL_S
         and 0 <= task.delay_s <= MAX_TTL_S
@@ -390,7 +434,8 @@ def check(task: NewTask) -> None:
     for wrong, problem in (
         (not task.type, "type: a task needs one"),
         (not is_queue_name(task.queue), f"queue: {line(task.queue, 64)!r} cannot name one"),
-        (not 0 < len(task.id) <= MAX_ID, f"id: 1 to {MAX_ID} characters"),
+        (task.id in ABSENT_WORDS, f"id: {task.id!r} stands for none"),
+        (not 0 < len(task.id.encode("utf-8", "replace")) <= MAX_ID, f"id: 1 to {MAX_ID} bytes"),
         (size > MAX_PAYLOAD, f"payload: {size} bytes, {MAX_PAYLOAD} at most"),
         (not 0 < task.ttl_s <= MAX_TTL_S, f"ttl: {task.ttl_s} s, must be above zero and at most {MAX_TTL_S} s"),
         (not 0 <= task.delay_s <= MAX_TTL_S, f"delay: {task.delay_s} s, must be from zero to {MAX_TTL_S} s"),
@@ -409,6 +454,10 @@ def _accepted(task: NewTask, answer: tuple[str, str]) -> Published:
     outcome, entry = answer
     if outcome == "busy":
         raise BusBusyError(f"lane {task.lane} is full", "let it drain, or publish to another queue")
+    if outcome == "refused":
+        raise BusError(
+            f"lane {task.lane} cannot be added to: {line(entry)}", "find its key with TYPE, rename or delete it"
+        )
     return Published(task.id, PublishOutcome(outcome), entry, task.lane)
 
 
@@ -417,16 +466,3 @@ def _priority(value: Priority | str) -> Priority:
         return Priority(value)
     except ValueError:
         raise UsageError(f"priority: {line(value, 64)!r} is none of {', '.join(Priority)}") from None
-
-
-def _payload(value: Payload) -> tuple[bytes, str]:
-    if value is None:
-        return b"", ""
-    if isinstance(value, bytes):
-        return value, ""
-    if isinstance(value, str):
-        return value.encode(), ""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"payload: cannot be written as JSON: {error}") from error

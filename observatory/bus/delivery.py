@@ -14,15 +14,13 @@ if TYPE_CHECKING:
     from observatory.model.task import Task
 
 
-class DoNotRetry(Exception):  # noqa: N818 - it reads as the order that it is
-    """Raise it in a handler: another attempt would fail as well, so the task becomes a dead letter at once."""
-
-
 class Outcome(StrEnum):
     """How a delivery is settled."""
 
     DONE = "done"
     RETRY = "retry"
+    SNOOZE = "snooze"
+    """Again later, without an attempt having failed."""
     DEAD = "dead"
     CANCELLED = "cancelled"
 
@@ -36,6 +34,7 @@ class Delivery:
         task: What was read.
         deliveries: Delivery count; with the consumer's name it is the fencing token.
         problem: Why the entry cannot be a task; empty if it is one.
+        poison: It was delivered so often without being settled that it is not tried again.
         since_ms: When the handler began, ms since the epoch; shown, never used to decide.
         began: The same moment on the monotonic clock, in seconds.
         running: The handler's task, once it runs.
@@ -46,6 +45,7 @@ class Delivery:
     task: Task
     deliveries: int
     problem: str = ""
+    poison: bool = False
     since_ms: int = 0
     began: float = 0.0
     running: asyncio.Task[None] | None = field(default=None, compare=False)
@@ -73,6 +73,11 @@ class Settlement:
         delay_s: Seconds until the next attempt, for a retry.
         reason: Why it is dead, for a dead letter.
         message: Last error, one line.
+        result: What the handler returned; None if nothing.
+        result_type: MIME type of the result.
+        reply_to: Stream that waits for an answer; empty if none.
+        correlation_id: What the answer is to be known by.
+        digest: Where the error came from, for a dead letter.
     """
 
     stream: str
@@ -86,11 +91,25 @@ class Settlement:
     delay_s: float = 0.0
     reason: Reason | str = ""
     message: str = ""
+    result: bytes | None = None
+    result_type: str = ""
+    reply_to: str = ""
+    correlation_id: str = ""
+    digest: str = ""
+
+    @property
+    def has_extras(self) -> bool:
+        """There is something to say that most settlements do not say."""
+        return self.result is not None or bool(self.reply_to) or bool(self.digest)
 
     def arguments(self) -> tuple[str | int, ...]:
         """Return it in the order that `settle.lua` reads."""
         head = (self.stream, self.entry_id, self.deliveries, self.outcome, self.task_id, self.type, self.attempt)
         return (*head, self.run_ms, round(self.delay_s * 1000), self.reason, self.message)
+
+    def extras(self) -> tuple[str | bytes, ...]:
+        """Return what most settlements do not say, in the order that `settle.lua` reads."""
+        return (self.result or b"", self.result_type, self.reply_to, self.correlation_id, self.digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -12,20 +13,25 @@ from redis.exceptions import NoPermissionError, ResponseError
 from observatory.bus.delivery import Delivery
 from observatory.bus.link import TRANSIENT
 from observatory.model.errors import BusError
-from observatory.model.task import EntryId, Task
+from observatory.model.task import EntryId, Lane, Priority, Task
 from observatory.model.wire import Malformed, foreign_id, pairs, read_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from observatory.bus.client import Bus
-    from observatory.model.task import Lane
 
 BLOCK_MS: Final = 1000
 """Longest blocked read: delayed work that somebody else scheduled meanwhile is found within it."""
 
 ORPHAN_AFTER_MS: Final = 5000
 """A pending entry of our own that we do not hold is an orphan only after its reply had time to arrive."""
+
+AGING_EVERY: Final = 8
+"""Takes between two looks at how long the lanes of low priority have waited."""
+
+TIDY_EVERY_S: Final = 60.0
+"""Seconds between two looks at what several groups have all settled, and at consumers that are long gone."""
 
 _PAGE: Final = 100
 
@@ -43,13 +49,41 @@ class Batch:
     next_due_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """In which order lanes are served.
+
+    Attributes:
+        queues: Queues, in order of preference within a priority.
+        aging: Longest wait in seconds by priority, after which the oldest of such a lane goes first.
+        weights: Share of takes that begin with each priority; empty for strict priority.
+    """
+
+    queues: tuple[str, ...]
+    aging: Mapping[Priority, float]
+    weights: Mapping[Priority, float]
+
+    def lanes(self) -> list[Lane]:
+        """Return all lanes in strict priority."""
+        return [Lane(queue, priority) for priority in Priority for queue in self.queues]
+
+    def lanes_now(self) -> list[Lane]:
+        """Return all lanes in the order of the next take."""
+        if not self.weights:
+            return self.lanes()
+        # Weighted shuffle: each priority draws a number that is large the more it weighs (Efraimidis, Spirakis 2006).
+        drawn = {p: random.random() ** (1 / max(self.weights.get(p, 0.0), 1e-9)) for p in Priority}
+        order = sorted(Priority, key=lambda priority: -drawn[priority])
+        return [Lane(queue, priority) for priority in order for queue in self.queues]
+
+
 @dataclass
 class Intake:
     """The lanes of one worker, most urgent first.
 
     Attributes:
         bus: The bus.
-        lanes: Lanes to serve, in order.
+        order: Lanes to serve, and in which order.
         group: Consumer group.
         consumer: Consumer name.
         lease_s: Seconds after which a silent consumer's work may be taken over.
@@ -57,35 +91,43 @@ class Intake:
     """
 
     bus: Bus
-    lanes: Sequence[Lane]
+    order: Order
     group: str
     consumer: str
     lease_s: float
     max_deliveries: int
-    _broken: frozenset[str] = frozenset()
+    _avoid: frozenset[str] = frozenset()
+    _seen: set[str] = field(default_factory=set)
+    _takes: int = 0
+    _tidied: float = 0.0
     _reader_id: int | None = None
     _blocked: bool = False
     _woken: bool = False
     _cursors: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._lane_of = {self.bus.keys.lane(lane): lane for lane in self.lanes}
+        keys = self.bus.keys
+        self._lane_of = {keys.lane(lane): lane for lane in self.order.lanes()}
         self._streams = tuple(self._lane_of)
         self._rank = {stream: rank for rank, stream in enumerate(self._streams)}
         self._reader = self.bus.connection.client(timeout_s=BLOCK_MS / 1000 + 3)
+        self._tidied = self.bus.clock.monotonic()
 
     def rank(self, stream: str) -> int:
         """Return the place of *stream* in the order of urgency."""
         return self._rank[stream]
 
     async def take(self, want: int) -> Batch:
-        """Take up to *want* entries in strict priority."""
-        reply = await self.bus.connection.call("take", (self.group, self.consumer, want), self._streams)
-        rows, due, _remade, broken = reply
-        self._broken = frozenset(stream.decode() for stream, _ in broken)
+        """Take up to *want* entries in the order of the lanes."""
+        streams = self._streams if not self.order.weights else tuple(map(self.bus.keys.lane, self.order.lanes_now()))
+        self._takes += 1
+        patience = [] if self._takes % AGING_EVERY or not self.order.aging else self._patience(streams)
+        reply = await self.bus.connection.call("take", (self.group, self.consumer, want, *patience), streams)
+        rows, due, avoid, remade = reply
+        self._avoid = frozenset(stream.decode() for stream, _ in avoid)
+        await self._note_groups({stream.decode() for stream in remade})
         entries = tuple(
-            (self._delivery(self._streams[index], ident, flat, 1), bool(started))
-            for index, ident, flat, started in rows
+            (self._delivery(streams[index], ident, flat, 1), bool(started)) for index, ident, flat, started in rows
         )
         return Batch(entries, due)
 
@@ -95,31 +137,20 @@ class Intake:
         The read is never cancelled: what the engine delivers to a cancelled read is lost from sight.
         """
         block = BLOCK_MS if next_due_ms < 0 else min(BLOCK_MS, next_due_ms)
-        streams = [stream for stream in self._streams if stream not in self._broken]
+        streams = [stream for stream in self._streams if stream not in self._avoid]
         if self._woken:
             self._woken = False
             return []
         if block <= 0 or not streams:
             await asyncio.sleep(0.5 if not streams else 0)
             return []
-        command: tuple[str | int, ...] = (
-            "XREADGROUP",
-            "GROUP",
-            self.group,
-            self.consumer,
-            "COUNT",
-            1,
-            "BLOCK",
-            block,
-            "STREAMS",
-            *streams,
-        )
+        command = ("XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", 1, "BLOCK", block, "STREAMS")
         try:
             if self._reader_id is None:
                 with contextlib.suppress(NoPermissionError):
                     self._reader_id = await self._reader.execute_command("CLIENT", "ID")
             self._blocked = True
-            reply = await self._reader.execute_command(*command, *(b">" for _ in streams))
+            reply = await self._reader.execute_command(*command, *streams, *(b">" for _ in streams))
         except TRANSIENT as error:
             self._reader_id = None
             self.bus.connection.note(error)
@@ -156,12 +187,34 @@ class Intake:
         """
         found: list[Delivery] = []
         for stream in self._streams:
-            if len(found) >= most or stream in self._broken:
+            if len(found) >= most or stream in self._avoid:
                 continue
-            found += await self._orphans(stream, most - len(found), held)
-            if len(found) < most:
-                found += await self._reap(stream, most - len(found))
+            # A lane whose group is gone, or that is no stream, must not keep the others from being looked after.
+            with contextlib.suppress(BusError):
+                found += await self._orphans(stream, most - len(found), held)
+                if len(found) < most:
+                    found += await self._reap(stream, most - len(found))
         return found
+
+    async def tidy(self) -> None:
+        """Once a minute, let go of what all groups have settled and of consumers that are long gone, in one lane."""
+        now = self.bus.clock.monotonic()
+        if now - self._tidied < TIDY_EVERY_S * random.uniform(0.5, 1.5) / len(self._streams):
+            return
+        self._tidied = now
+        stream = random.choice(self._streams)
+        await self.bus.connection.call("trim", (), (stream,))
+        await self.bus.connection.call("forget", (self.group,), (stream,))
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Put deliveries back into their lanes, where the next worker gets them at once."""
+        if not deliveries:
+            return
+        args: list[str | int] = [self.group, self.consumer]
+        for delivery in deliveries:
+            task = delivery.task
+            args += (delivery.stream, task.entry_id, delivery.deliveries, task.id, task.type, task.attempt)
+        await self.bus.connection.call("give_back", args, deadline_s=2.0)
 
     async def leave(self) -> None:
         """Remove this consumer from the groups in which it holds nothing."""
@@ -170,6 +223,18 @@ class Intake:
     async def close(self) -> None:
         """Close the blocking connection."""
         await self._reader.aclose()
+
+    def _patience(self, streams: Sequence[str]) -> list[int]:
+        return [round(self.order.aging.get(self._lane_of[stream].priority, 0) * 1000) for stream in streams]
+
+    async def _note_groups(self, made: set[str]) -> None:
+        """A group that this worker has seen and that had to be made again means that somebody lost data."""
+        lost = made & self._seen
+        self._seen.update(self._streams)
+        if lost:
+            args = [part for stream in sorted(lost) for part in ("data_loss_suspected", stream, self.consumer)]
+            with contextlib.suppress(BusError):
+                await self.bus.connection.call("note", args)
 
     async def _unblock(self, client_id: int) -> None:
         with contextlib.suppress(BusError):
@@ -188,7 +253,7 @@ class Intake:
 
     async def _reap(self, stream: str, most: int) -> list[Delivery]:
         args = (self.group, self.consumer, round(self.lease_s * 1000), self._cursors.get(stream, "0-0"), most)
-        cursor, rows, _ = await self.bus.connection.call("reap", (*args, self.max_deliveries), (stream,))
+        cursor, rows, _ = await self.bus.connection.call("reap", args, (stream,))
         # Starting over at 0-0 each time would never reach old entries behind many fresh ones.
         self._cursors[stream] = cursor.decode()
         return [self._delivery(stream, ident, flat, deliveries) for ident, flat, deliveries in rows]
@@ -199,4 +264,4 @@ class Intake:
         if isinstance(read, Malformed):
             nameless = Task(foreign_id(lane, entry_id), "", b"", lane, entry_id, arrived_ms=EntryId.parse(ident).ms)
             return Delivery(stream, nameless, deliveries, problem=read.why)
-        return Delivery(stream, read, deliveries)
+        return Delivery(stream, read, deliveries, poison=deliveries > self.max_deliveries)

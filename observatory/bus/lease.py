@@ -6,6 +6,7 @@ renews only while the loop has shown life not long ago.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -28,6 +29,8 @@ RENEWALS_PER_LEASE: Final = 4
 
 RENEWED: Final = 1
 CANCEL_REQUESTED: Final = 2
+
+log = logging.getLogger(__name__)
 
 Holder = tuple[str, str]
 """Group and consumer."""
@@ -69,6 +72,10 @@ class LeaseKeeper:
         """Say that the event loop runs; call it at least once a second from the loop."""
         self._alive_at = time.monotonic()
 
+    def keep_pace(self, lease_s: float) -> None:
+        """Renew often enough for a lease of *lease_s* seconds as well."""
+        self._interval_s = min(self._interval_s, lease_s / RENEWALS_PER_LEASE)
+
     def register(self, holder: Holder, held: Held, told: Told) -> None:
         """Renew for *holder* what *held* returns, and tell the answer for each delivery.
 
@@ -93,6 +100,8 @@ class LeaseKeeper:
                 except (RedisError, OSError):
                     # The engine is away; a lease outlives three missed renewals, and the link says what is wrong.
                     break
+                except Exception:
+                    log.exception("leases of %s were not renewed this time", holder[1])
         self._client.close()
 
     def _renew(self, holder: Holder, deliveries: list[Delivery], told: Told) -> None:

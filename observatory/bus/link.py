@@ -10,7 +10,7 @@ import asyncio
 import random
 import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import redis
 import redis.asyncio as aioredis
@@ -59,6 +59,9 @@ REPLY_TIMEOUT_S: Final = 3.0
 MAX_CONNECTIONS: Final = 16
 
 _SCHEMES = ("redis", "rediss", "unix")
+_PARAMETERS = frozenset(
+    {"db", "username", "password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"}
+)
 _REFUSED = (AuthenticationError, AuthorizationError)
 _FINAL = (*_REFUSED, InvalidResponse)
 TRANSIENT = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, TryAgainError, OSError)
@@ -278,23 +281,28 @@ def connection_options(url: str, parse: Callable[[str], Any] = parse_url) -> dic
     Raises:
         UsageError: The scheme is unknown, or host, port or database cannot be read.
     """
-    scheme = urlsplit(url).scheme
-    if scheme not in _SCHEMES:
-        raise UsageError(
-            f"URL {masked(url)!r} does not begin with redis://, rediss:// or unix://",
-            "for example redis://:password@127.0.0.1:6379/0",
-        )
+    example = "for example redis://:password@127.0.0.1:6379/0"
     try:
+        parts = urlsplit(url)
+        given = dict(parse_qsl(parts.query))
         options: dict[str, Any] = dict(parse(url))
     except (ValueError, TypeError) as error:
-        # The reader's own words quote parts of the URL, which may be parts of a password.
+        if url.partition("://")[0] in _SCHEMES:
+            # The reader's own words quote parts of the URL, which may be parts of a password.
+            raise UsageError(
+                f"URL {masked(url)!r} cannot be read: host, port or database is wrong",
+                f"{example}; write / and @ in a password as %2F and %40",
+            ) from error
+        raise UsageError(f"URL {masked(url)!r} does not begin with redis://, rediss:// or unix://", example) from error
+    if parts.scheme not in _SCHEMES:
+        raise UsageError(f"URL {masked(url)!r} does not begin with redis://, rediss:// or unix://", example)
+    if unknown := sorted(set(given) - _PARAMETERS):
         raise UsageError(
-            f"URL {masked(url)!r} cannot be read: host, port or database is wrong",
-            "for example redis://:password@127.0.0.1:6379/0; write / and @ in a password as %2F and %40",
-        ) from error
-    if scheme != "unix" and not re.fullmatch(r"/?\d*", urlsplit(url).path):
+            f"URL {masked(url)!r}: unknown parameter {unknown[0]!r}", f"one of {', '.join(sorted(_PARAMETERS))}"
+        )
+    if parts.scheme != "unix" and not re.fullmatch(r"/?\d*", parts.path):
         raise UsageError(f"URL {masked(url)!r} does not end in the number of a database", "for example /0")
-    if scheme == "unix" and not options.get("path"):
+    if parts.scheme == "unix" and not options.get("path"):
         raise UsageError(f"URL {masked(url)!r} names no socket", "for example unix:///run/valkey.sock")
     return options | {
         "protocol": 2,

@@ -6,9 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from observatory.bus.keys import day_of, shifted
+from observatory.model.errors import UsageError
 from observatory.model.event import Event, event_entry, event_id, event_order
 from observatory.model.protocols import Page
 from observatory.model.task import EntryId
+from observatory.model.text import line
 from observatory.model.wire import pairs
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ def read_events(entry_id: bytes, flat: Sequence[bytes]) -> list[Event]:
 
 async def page_of_events(link: Link, keys: Keys, *, after: str | None, limit: int) -> Page[Event]:
     """Return facts, newest first, below the id *after*, across days."""
+    if after is not None:
+        _check_id(after)
     now = await link.command("TIME")
     today = day_of(int(now[0]) * 1000)
     # An id can run ahead of the clock after a jump, so a page never starts later than today.
@@ -78,6 +82,8 @@ async def follow(link: Link, keys: Keys, after: str | None) -> AsyncIterator[Eve
     Raises:
         BusError: The log cannot be read at all; `BusUnreachableError` when the engine stays away.
     """
+    if after is not None:
+        _check_id(after)
     now = await link.command("TIME")
     today = day_of(int(now[0]) * 1000)
     if after:
@@ -127,6 +133,13 @@ def _event(ident: str, kind: str, ts_ms: int, said: Mapping[str, str]) -> Event:
         ms=_integer(said.get("ms")),
         detail=said.get("detail", ""),
     )
+
+
+def _check_id(ident: str) -> None:
+    try:
+        event_order(ident)
+    except ValueError:
+        raise UsageError(f"{line(ident, 64)!r} is not the id of an event", "for example 1770378300000-0") from None
 
 
 def _below(event: Event, after: str) -> bool:

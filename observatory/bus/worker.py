@@ -13,43 +13,36 @@ import os
 import random
 import socket
 import uuid
-from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from observatory.bus.batch import Batcher
-from observatory.bus.delivery import Delivery, DoNotRetry, Outcome, Settlement, TaskContext
-from observatory.bus.intake import Intake
+from observatory.bus.delivery import Delivery, Outcome
+from observatory.bus.handlers import Handler, Middleware, prepare
+from observatory.bus.intake import Intake, Order
 from observatory.bus.lease import CANCEL_REQUESTED
+from observatory.bus.runner import Runner
+from observatory.bus.settler import Settler
 from observatory.model.agent import DEFAULT_INTERVAL_S
-from observatory.model.dead_letter import Reason
 from observatory.model.errors import BusError
-from observatory.model.task import MAX_DELIVERIES, RETRY_DELAYS_S, SHARED, Lane, Priority, Task
-from observatory.model.text import line
-from observatory.model.wire import MAX_FOREIGN_PAYLOAD
+from observatory.model.task import MAX_DELIVERIES, RETRY_DELAYS_S, SHARED, Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from observatory.bus.client import Bus
-
-Handler = Callable[[Task, TaskContext], Awaitable[None]]
-"""Runs one task; returning settles it as done, raising as failed."""
-
-ANY_TYPE: Final = "*"
-"""Key of the handler for types that have none of their own."""
+    from observatory.bus.delivery import Settlement
 
 LEASE_S: Final = 30.0
 """Seconds that a delivery belongs to a consumer that has stopped renewing it."""
 
-RETRY_JITTER: Final = 0.1
-"""Share by which the wait before a retry varies, so that what failed together does not return together."""
-
 BEAT_ON_CHANGE_S: Final = 1.0
 """Seconds between beats at least when the current task changes faster than the heartbeat interval."""
 
-_UNSETTLED: Final = 256
-_ERROR_LIMIT: Final = 500
+STOP_S: Final = 5.0
+"""Seconds that what a stopping worker still has to tell the engine may take; the rest passes on with its lease."""
+
+_UNSETTLED: Final = 1024
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +72,7 @@ class Worker:
     Args:
         bus: The bus to work for.
         agent: Name of the agent; its own `@agent` queue is always served, before the others of equal priority.
-        handlers: Handler by task type; `*` serves types that have none.
+        handlers: Handler by task type; `*` serves types that have none. See `handlers.Function` for what they may be.
         queues: Queues to serve, in order of preference within a priority.
         group: Consumer group.
         concurrency: Handler slots.
@@ -87,7 +80,12 @@ class Worker:
         lease_s: Seconds that a delivery belongs to a silent consumer.
         retry_delays: Seconds before the second, third … attempt; after the last one a task is a dead letter.
         max_deliveries: Deliveries after which a task that keeps killing its workers is poison.
+        middleware: Runs around every handler, the first one outermost.
+        aging: Longest wait in seconds by priority after which the oldest task of such a lane goes before more urgent
+            ones; none by default: strict priority.
+        weights: Share of takes that begin with each priority, instead of strict priority.
         version: Version of the agent, for its heartbeats.
+        on_settled: Called with each settlement and what the engine answered to it.
     """
 
     def __init__(
@@ -103,24 +101,28 @@ class Worker:
         lease_s: float = LEASE_S,
         retry_delays: Sequence[float] = RETRY_DELAYS_S,
         max_deliveries: int = MAX_DELIVERIES,
+        middleware: Sequence[Middleware] = (),
+        aging: Mapping[Priority, float] | None = None,
+        weights: Mapping[Priority, float] | None = None,
         version: str = "",
+        on_settled: Callable[[Settlement, str], None] | None = None,
     ) -> None:
         self.agent = agent
         self.consumer = f"{agent}@{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.stats = WorkerStats()
         self._bus = bus
-        self._handlers = handlers
         self._queues = tuple(queues)
         self._group = group
         self._concurrency = concurrency
         self._heartbeat_s = heartbeat_s
         self._lease_s = lease_s
-        self._retry_delays = tuple(retry_delays)
         self._version = version
-        own = (f"@{agent}", *self._queues)
-        lanes = [Lane(queue, priority) for priority in Priority for queue in own]
-        self._intake = Intake(bus, lanes, group, self.consumer, lease_s=lease_s, max_deliveries=max_deliveries)
-        self._settle = Batcher(self._send_settlements)
+        self._on_settled = on_settled
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix=f"{agent}-handler")
+        order = Order((f"@{agent}", *self._queues), aging or {}, weights or {})
+        self._intake = Intake(bus, order, group, self.consumer, lease_s=lease_s, max_deliveries=max_deliveries)
+        self._runner = Runner(bus, self.consumer, prepare(handlers, middleware, retry_delays, self._pool))
+        self._settler = Settler(bus.connection, group, self.consumer, self._answered)
         self._held: dict[tuple[str, str], Delivery] = {}
         self._handling: set[asyncio.Task[None]] = set()
         self._ready: list[Delivery] = []
@@ -134,22 +136,24 @@ class Worker:
         return len(self._handling)
 
     async def run(self, *, drain_s: float = 30.0) -> None:
-        """Work until `stop` is called, then let running handlers finish and leave.
+        """Work until `stop` is called, then let running handlers finish, give back the rest, and leave.
 
         Args:
-            drain_s: Seconds that running handlers are given at the end; then they are cancelled, and their tasks
-                pass to others when their leases expire.
+            drain_s: Seconds that running handlers are given at the end; then they are cancelled, and their tasks go
+                back to their lanes at once.
         """
         loop = asyncio.get_running_loop()
+        holder = (self._group, self.consumer)
         keeper = self._bus.keeper(self._lease_s)
         keeper.register(
-            (self._group, self.consumer),
-            lambda: tuple(self._held.values()),
+            holder,
+            lambda: (*self._held.values(), *self._ready),
             lambda delivery, answer: loop.call_soon_threadsafe(self._leased, delivery, answer),
         )
+        self._bus.listen(self._heard)
         helpers = [
-            asyncio.create_task(self._beat_forever(), name=f"{self.agent}-beat"),
-            asyncio.create_task(self._recover_forever(), name=f"{self.agent}-recover"),
+            asyncio.create_task(self._on_and_on(self._beat_once), name=f"{self.agent}-beat"),
+            asyncio.create_task(self._on_and_on(self._recover_once), name=f"{self.agent}-recover"),
         ]
         try:
             await self._fetch_until_stopped()
@@ -157,21 +161,16 @@ class Worker:
                 await asyncio.wait(self._handling, timeout=drain_s)
         finally:
             self._over = True
-            for task in (*helpers, *self._handling):
-                task.cancel()
-            await asyncio.gather(*helpers, *self._handling, return_exceptions=True)
-            keeper.forget((self._group, self.consumer))
-            await self._settle.flush()
-            with contextlib.suppress(BusError):
-                await self._intake.leave()
-                await self._beat("stopped")
+            self._bus.unlisten(self._heard)
+            await self._leave(helpers)
+            keeper.forget(holder)
             await self._intake.close()
+            self._pool.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
         """Take nothing more; `run` returns when the running handlers are done."""
         self._stopping.set()
-        self._changed.set()
-        self._intake.wake()
+        self._wake()
 
     async def _fetch_until_stopped(self) -> None:
         while not self._stopping.is_set():
@@ -180,36 +179,32 @@ class Worker:
             if free <= 0 or len(self._held) > self._concurrency + _UNSETTLED:
                 await self._changed.wait()
                 continue
-            if self._ready:
-                await self._adopt(free)
-                continue
             try:
-                batch = await self._intake.take(free)
-                if not batch.entries:
-                    found = await self._intake.wait(batch.next_due_ms)
-                    self._ready.extend(found)
+                await self._fetch(free)
             except BusError as error:
                 log.warning("%s: %s", self.agent, error)
                 await self._pause(random.uniform(0.5, 1.5))
-                continue
-            for delivery, started in batch.entries:
-                if started:
-                    self._begin(delivery)
-                else:
-                    self._ready.append(delivery)
+
+    async def _fetch(self, free: int) -> None:
+        if self._ready:
+            await self._adopt(free)
+            return
+        batch = await self._intake.take(free)
+        for delivery, started in batch.entries:
+            if started:
+                self._begin(delivery)
+            else:
+                self._ready.append(delivery)
+        if not batch.entries and not self._stopping.is_set():
+            found = await self._intake.wait(batch.next_due_ms)
+            self._ready.extend(found)
 
     async def _adopt(self, free: int) -> None:
         """Start deliveries that did not come by `take`, most urgent first, as many as there are free slots."""
         self._ready.sort(key=lambda delivery: self._intake.rank(delivery.stream))
         chosen = self._ready[:free]
+        answers = await self._intake.adopt(chosen)
         del self._ready[:free]
-        try:
-            answers = await self._intake.adopt(chosen)
-        except BusError as error:
-            log.warning("%s: %s", self.agent, error)
-            self._ready.extend(chosen)
-            await self._pause(random.uniform(0.5, 1.5))
-            return
         for delivery, runs in zip(chosen, answers, strict=True):
             if runs:
                 self._begin(delivery)
@@ -223,112 +218,89 @@ class Worker:
         if delivery.deliveries > 1:
             self.stats.recovered += 1
         delivery.since_ms = self._bus.clock.now_ms()
-        delivery.began = self._bus.clock.monotonic()
-        task = asyncio.create_task(self._handle(delivery), name=f"{self.agent}-{delivery.task.id}")
+        task = asyncio.create_task(self._handle(delivery))
         delivery.running = task
         self._handling.add(task)
         task.add_done_callback(self._handled)
-        self._changed.set()
 
     def _handled(self, task: asyncio.Task[None]) -> None:
         self._handling.discard(task)
         self._changed.set()
 
     async def _handle(self, delivery: Delivery) -> None:
-        task = delivery.task
-        handler = self._handlers.get(task.type) or self._handlers.get(ANY_TYPE)
-        if delivery.problem:
-            settlement = self._settlement(delivery, Outcome.DEAD, Reason.MALFORMED, delivery.problem)
-        elif len(task.payload) > MAX_FOREIGN_PAYLOAD:
-            settlement = self._settlement(delivery, Outcome.DEAD, Reason.TOO_LARGE, f"{len(task.payload)} bytes")
-        elif handler is None:
-            settlement = self._settlement(delivery, Outcome.DEAD, Reason.NO_HANDLER, f"no handler for {task.type!r}")
-        else:
-            settlement = await self._run_handler(handler, delivery)
-        # Settling is not the handler's time: the slot is free while the answer is on its way.
-        settling = asyncio.create_task(self._settle_until_answered(delivery, settlement))
-        self._bus.keep(settling)
+        settlement = await self._runner.run(delivery, over=lambda: self._over)
+        if settlement is not None:
+            self.stats.failed += settlement.outcome in (Outcome.RETRY, Outcome.DEAD)
+            # Settling is not the handler's time: the slot is free while the answer is on its way.
+            self._settler.settle(delivery, settlement)
 
-    async def _run_handler(self, handler: Handler, delivery: Delivery) -> Settlement:
-        context = TaskContext(self._bus, self.consumer, delivery.deliveries, delivery)
-        try:
-            await handler(delivery.task, context)
-        except asyncio.CancelledError:
-            if not delivery.cancelled:
-                self._held.pop(delivery.key, None)
-                raise
-            return self._settlement(delivery, Outcome.CANCELLED)
-        except DoNotRetry as error:
-            self.stats.failed += 1
-            return self._settlement(delivery, Outcome.DEAD, Reason.ERROR, _message(error))
-        except Exception as error:  # a handler may raise anything; all of it is an answer
-            self.stats.failed += 1
-            if delivery.task.attempt > len(self._retry_delays):
-                return self._settlement(delivery, Outcome.DEAD, Reason.ERROR, _message(error))
-            return self._settlement(delivery, Outcome.RETRY, "", _message(error))
-        return self._settlement(delivery, Outcome.DONE)
-
-    def _settlement(
-        self, delivery: Delivery, outcome: Outcome, reason: Reason | str = "", message: str = ""
-    ) -> Settlement:
-        task = delivery.task
-        delay_s = 0.0
-        if outcome is Outcome.RETRY:
-            delay_s = self._retry_delays[task.attempt - 1] * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
-        return Settlement(
-            delivery.stream,
-            task.entry_id,
-            delivery.deliveries,
-            outcome,
-            task.id,
-            task.type,
-            task.attempt,
-            round((self._bus.clock.monotonic() - delivery.began) * 1000),
-            delay_s,
-            reason,
-            message,
-        )
-
-    async def _settle_until_answered(self, delivery: Delivery, settlement: Settlement) -> None:
-        answer = ""
-        try:
-            while not answer:
-                try:
-                    answer = await self._settle.submit(settlement)
-                except BusError as error:
-                    log.warning("%s: settling %s: %s", self.agent, settlement.task_id, error)
-                    await asyncio.sleep(random.uniform(0.5, 1.5))
-        finally:
-            self._held.pop(delivery.key, None)
-            self._changed.set()
+    def _answered(self, delivery: Delivery, settlement: Settlement, answer: str) -> None:
+        self._held.pop(delivery.key, None)
+        self._changed.set()
         if answer == "lost":
             self.stats.lost += 1
         elif settlement.outcome is Outcome.DONE:
             self.stats.done += 1
         elif settlement.outcome is Outcome.CANCELLED:
             self.stats.cancelled += 1
+        if self._on_settled is not None:
+            self._on_settled(settlement, answer)
 
-    async def _send_settlements(self, batch: Sequence[Settlement]) -> Sequence[str]:
-        args: list[str | int] = [self._group, self.consumer]
-        for settlement in batch:
-            args += settlement.arguments()
-        return [answer.decode() for answer in await self._bus.connection.call("settle", args)]
+    async def _leave(self, helpers: Sequence[asyncio.Task[None]]) -> None:
+        """Break off what still runs, tell the engine what is to be told, and give back what was not finished."""
+        broken_off = [*helpers, *self._handling]
+        for task in broken_off:
+            task.cancel()
+        if broken_off:
+            # A handler that swallows its cancellation must not hold the process; its work passes on below.
+            await asyncio.wait(broken_off, timeout=STOP_S)
+        await self._settler.drain(STOP_S)
+        with contextlib.suppress(BusError):
+            await self._intake.give_back([*self._ready, *self._held.values()])
+            await self._intake.leave()
+            await self._beat("stopped")
 
     def _leased(self, delivery: Delivery, answer: int) -> None:
         """Act on what a renewal said; runs in the event loop."""
-        if answer == CANCEL_REQUESTED and delivery.running is not None and not delivery.cancelled:
+        if answer == CANCEL_REQUESTED:
+            self._cancel(delivery)
+
+    def _heard(self, word: str, subject: str) -> None:
+        """Act on the control doorbell; what it would have said is found by renewing, should it be silent."""
+        if word == "cancel":
+            for delivery in self._held.values():
+                if delivery.task.id == subject:
+                    self._cancel(delivery)
+        elif word == "wake":
+            self._wake()
+
+    def _cancel(self, delivery: Delivery) -> None:
+        if delivery.running is not None and not delivery.cancelled:
             delivery.cancelled = True
             delivery.running.cancel()
 
-    async def _beat_forever(self) -> None:
-        told = ""
+    def _wake(self) -> None:
+        self._changed.set()
+        self._intake.wake()
+
+    async def _on_and_on(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a helper's step; whatever one step meets, the next one comes."""
         while not self._over:
-            with contextlib.suppress(BusError):
-                told = await self._beat("busy" if self._handling else "idle")
-            for _ in range(max(round(self._heartbeat_s / BEAT_ON_CHANGE_S), 1)):
-                await asyncio.sleep(min(BEAT_ON_CHANGE_S, self._heartbeat_s))
-                if self._current_id() != told:
-                    break
+            try:
+                await step()
+            except BusError as error:
+                log.warning("%s: %s", self.agent, error)
+                await self._pause(1.0)
+            except Exception:
+                log.exception("%s: a helper failed and goes on", self.agent)
+                await self._pause(1.0)
+
+    async def _beat_once(self) -> None:
+        told = await self._beat("busy" if self._handling else "idle")
+        for _ in range(max(round(self._heartbeat_s / BEAT_ON_CHANGE_S), 1)):
+            await asyncio.sleep(min(BEAT_ON_CHANGE_S, self._heartbeat_s))
+            if self._current_id() != told:
+                break
 
     async def _beat(self, status: str) -> str:
         current = self._current()
@@ -354,29 +326,24 @@ class Worker:
         current = self._current()
         return current.task.id if current else ""
 
-    async def _recover_forever(self) -> None:
-        """Take over what the dead left, and what this worker's own lost replies left.
+    async def _recover_once(self) -> None:
+        """Take over what the dead left, and what this worker's own lost replies left; tidy the lanes.
 
         Even with every slot taken it recovers one, which is then served before anything new: otherwise the work
         of the dead would wait for as long as there is a flood.
         """
-        while not self._over:
-            await asyncio.sleep(self._lease_s / 4 * random.uniform(0.5, 1.5))
-            room = max(self._concurrency - len(self._handling), 1) - len(self._ready)
-            if room <= 0 or self._stopping.is_set():
-                continue
-            with contextlib.suppress(BusError):
-                held = {*self._held, *(delivery.key for delivery in self._ready)}
-                found = await self._intake.recover(room, held)
-                if found:
-                    self._ready.extend(found)
-                    self._changed.set()
-                    self._intake.wake()
+        await asyncio.sleep(self._lease_s / 4 * random.uniform(0.5, 1.5))
+        room = max(self._concurrency - len(self._handling), 1) - len(self._ready)
+        if self._stopping.is_set():
+            return
+        if room > 0:
+            held = {*self._held, *(delivery.key for delivery in self._ready)}
+            found = await self._intake.recover(room, held)
+            if found:
+                self._ready.extend(found)
+                self._wake()
+        await self._intake.tidy()
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-
-
-def _message(error: BaseException) -> str:
-    return line(f"{type(error).__name__}: {error}", _ERROR_LIMIT)

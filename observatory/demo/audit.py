@@ -21,7 +21,7 @@ from observatory.demo.journal import gather
 from observatory.model.agent import agent_of
 from observatory.model.event import Event, EventKind
 from observatory.model.reduce import Books, fold
-from observatory.model.task import TaskState
+from observatory.model.task import EntryId, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from observatory.demo.journal import Accounts
 
+_NONE = EntryId(0, 0)
 GROUP = "workers"
 """Group by which the demo's workers read."""
 
@@ -173,10 +174,14 @@ def take_census(client: redis.Redis, keys: Keys) -> Census:
         if keys.lane_of(stream) is None:
             continue
         pending = set(_pending(client, stream))
+        delivered = _last_delivered(client, stream)
         for entry, fields in _entries(client, stream):
             task = fields.get(b"id", entry).decode()
             if entry in pending:
                 census.pending.append(task)
+            elif EntryId.parse(entry) <= delivered:
+                # Settled: the newest delivered entry of a lane stays for a while, so that its lag can be told.
+                continue
             elif client.hmget(keys.record(task), "state", "entry") != [b"cancelled", entry]:
                 census.queued.append(task)
     census.dead = [fields.get(b"id", entry).decode() for entry, fields in _entries(client, keys.dead_letters)]
@@ -209,6 +214,13 @@ def _entries(client: redis.Redis, stream: str) -> Iterator[tuple[bytes, dict[byt
         page: list[tuple[bytes, dict[bytes, bytes]]] = rows  # type: ignore[assignment]
         yield from page
         start = f"({page[-1][0].decode()}"
+
+
+def _last_delivered(client: redis.Redis, stream: str) -> EntryId:
+    groups: Any = client.xinfo_groups(stream)
+    return max(
+        (EntryId.parse(row["last-delivered-id"]) for row in groups if row["name"] == GROUP.encode()), default=_NONE
+    )
 
 
 def _pending(client: redis.Redis, stream: str) -> Iterator[bytes]:

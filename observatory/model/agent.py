@@ -168,7 +168,7 @@ def _words(text: str) -> tuple[str, ...]:
     """Read a JSON list or words between commas."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text.split(",")
     words = value if isinstance(value, list) else [value]
     return tuple(word for word in (str(item).strip() for item in words) if word)

@@ -109,6 +109,8 @@ _CHANGES: Mapping[str, Callable[[Event], LiveTask | None]] = {
     EventKind.REDELIVERED: _running,
     EventKind.COMPLETED: _settled,
     EventKind.RETRIED: _delayed,
+    EventKind.SNOOZED: _delayed,
+    EventKind.GIVEN_BACK: _queued,
     EventKind.DEAD_LETTERED: _dead,
     EventKind.CANCELLED: _settled,
     EventKind.REQUEUED: _queued,

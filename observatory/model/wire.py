@@ -63,7 +63,10 @@ _ALIASES: Mapping[str, str] = {
     }.items()
     for alias in aliases
 }
-_ABSENT = frozenset({b"", b"null", b"undefined", b"None"})
+ABSENT_WORDS = frozenset({"", "null", "undefined", "None"})
+"""What senders write where they mean nothing."""
+
+_ABSENT = frozenset(word.encode() for word in ABSENT_WORDS)
 _DURATION = re.compile(r"([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*(ms|s|sec|m|min|h|d)?", re.IGNORECASE)
 _UNIT_S = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PRIORITY_WORDS = {
@@ -137,7 +140,7 @@ def read_entry(lane: Lane, entry_id: str, fields: Iterable[tuple[bytes, bytes]])
     Returns:
         The task, with everything that had to be forgiven in `notes`; or what cannot be one.
     """
-    raw = tuple(fields)
+    raw = _spread(tuple(fields))
     notes: list[str] = []
     known, extra = _sort_out(raw, notes)
     known = _unwrap(known, extra, notes)
@@ -174,7 +177,7 @@ def read_dead_letter(entry_id: str, fields: Iterable[tuple[bytes, bytes]]) -> De
 
     The bus appends its own fields behind the original ones, so of a repeated name the last one counts.
     """
-    raw = tuple(fields)
+    raw = _spread(tuple(fields))
     last = {_name(name): value for name, value in raw}
     known, _ = _sort_out(raw, [])
     return DeadLetter(
@@ -196,8 +199,27 @@ def read_dead_letter(entry_id: str, fields: Iterable[tuple[bytes, bytes]]) -> De
 
 
 def foreign_id(lane: Lane, entry_id: str) -> str:
-    """Return the id of a task whose sender gave none; it stays the same however often it is delivered."""
+    """Return the id of a task whose sender gave none; a retry carries it on, so it stays the same."""
     return f"x-{lane}-{entry_id}"
+
+
+def _spread(raw: Fields) -> Fields:
+    """Take apart an entry that was too wide to be moved: `narrow` in common.lua keeps its fields as netstrings."""
+    packed = next((value for name, value in raw if name == b"netstrings"), None)
+    if packed is None:
+        return raw
+    parts: list[bytes] = []
+    at = 0
+    while at < len(packed):
+        head, colon, _ = packed[at : at + 12].partition(b":")
+        if not colon or not head.isdigit():
+            return raw
+        start = at + len(head) + 1
+        parts.append(packed[start : start + int(head)])
+        at = start + int(head) + 1
+    if len(parts) % 2:
+        return raw
+    return (*(field for field in raw if field[0] != b"netstrings"), *pairs(parts))
 
 
 def pairs(flat: Sequence[bytes]) -> Fields:
@@ -220,54 +242,93 @@ def duration_s(text: str) -> float:
     Raises:
         ValueError: *text* is not a duration.
     """
-    match = _DURATION.fullmatch(text.strip())
+    # The bound keeps a hostile text from costing more than it is worth.
+    match = _DURATION.fullmatch(text.strip()) if len(text) <= 64 else None
     if match is None:
-        raise ValueError(f"{text!r} is not a duration such as 30, 30s, 5m or 2h")
+        raise ValueError(f"{text[:64]!r} is not a duration such as 30, 30s, 5m or 2h")
     return float(match[1]) * _UNIT_S[(match[2] or "s").lower()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the names of an entry mean, whatever its values: senders repeat their names from entry to entry.
+
+    Attributes:
+        known: Place and canonical name of each field that we know; of two that mean the same, the better one last.
+        extra: Place and name of each field that we do not know.
+        note: What had to be forgiven in the names; empty if nothing.
+    """
+
+    known: tuple[tuple[int, str], ...]
+    extra: tuple[tuple[int, bytes], ...]
+    note: str
+
+
+@lru_cache(maxsize=512)
+def _shape(names: tuple[bytes, ...]) -> _Shape:
+    known: list[tuple[int, str]] = []
+    extra: list[tuple[int, bytes]] = []
+    foreign = set()
+    for place, name in enumerate(names):
+        alias = _name(name)
+        canonical = _ALIASES.get(alias)
+        if canonical is None:
+            extra.append((place, name))
+            continue
+        # Of several fields that mean the same, the canonical name wins, then whichever stands first.
+        known.append((place, canonical))
+        if alias != canonical:
+            foreign.add(alias)
+    known.sort(key=lambda item: (_name(names[item[0]]) == item[1], -item[0]))
+    return _Shape(tuple(known), tuple(extra), f"read {', '.join(sorted(foreign))} by another name" if foreign else "")
 
 
 def _sort_out(raw: Fields, notes: list[str]) -> tuple[dict[str, bytes], dict[bytes, bytes]]:
     """Split fields into those we know, under their canonical names, and the rest, verbatim."""
+    shape = _shape(tuple([name for name, _ in raw]))
+    if shape.note:
+        notes.append(shape.note)
     known: dict[str, bytes] = {}
-    spelled: dict[str, str] = {}
-    extra: dict[bytes, bytes] = {}
-    for name, value in raw:
-        alias = _name(name)
-        canonical = _ALIASES.get(alias)
-        if canonical is None or (canonical != "payload" and value in _ABSENT):
-            if canonical is None:
-                extra[name] = value
+    extra = {name: raw[place][1] for place, name in shape.extra}
+    source: dict[str, int] = {}
+    for place, canonical in shape.known:
+        value = raw[place][1]
+        if value in _ABSENT and canonical != "payload":
             continue
-        if canonical not in known or (alias == canonical and spelled[canonical] != canonical):
-            if canonical in known:
-                extra[spelled[canonical].encode()] = known[canonical]
-            known[canonical], spelled[canonical] = value, alias
-        else:
-            extra[name] = value
-    foreign = sorted(alias for canonical, alias in spelled.items() if alias != canonical)
-    if foreign:
-        notes.append(f"read {', '.join(foreign)} by another name")
+        if canonical in known:
+            beaten = source[canonical]
+            extra[raw[beaten][0]] = raw[beaten][1]
+        known[canonical] = value
+        source[canonical] = place
     return known, extra
+
+
+_CARRIED = frozenset({"id", "type", "attempt", "arrived"})
+"""Fields that the bus itself adds to a foreign entry when it is tried again; they do not make it another entry."""
 
 
 def _unwrap(known: dict[str, bytes], extra: dict[bytes, bytes], notes: list[str]) -> dict[str, bytes]:
     """Take one level of JSON off an entry whose only field is an object that holds our names."""
-    only = known.get("payload") if set(known) == {"payload"} and not extra else None
-    if only is None and not known and set(extra) == {b"json"}:
-        only = extra[b"json"]
-    if only is None:
+    added = {name: value for name, value in known.items() if name in _CARRIED}
+    wrapped = None
+    if set(known) - _CARRIED == {"payload"} and set(extra) <= {b"requeues"}:
+        wrapped = known["payload"]
+    elif not set(known) - _CARRIED and set(extra) <= {b"json", b"requeues"}:
+        wrapped = extra.get(b"json")
+    if wrapped is None or wrapped.lstrip()[:1] != b"{":
         return known
     try:
-        inner = json.loads(only)
-    except ValueError:
+        inner = json.loads(wrapped)
+        if not isinstance(inner, dict) or not any(_ALIASES.get(str(name).lower()) in {"id", "type"} for name in inner):
+            return known
+        fields = tuple((str(name).encode("utf-8", "surrogatepass"), _inner(value)) for name, value in inner.items())
+    except (ValueError, RecursionError):
         return known
-    if not isinstance(inner, dict) or not any(_ALIASES.get(str(name).lower()) in {"id", "type"} for name in inner):
-        return known
-    extra.clear()
-    unwrapped, rest = _sort_out(tuple((str(name).encode(), _inner(value)) for name, value in inner.items()), notes)
+    extra.pop(b"json", None)
+    unwrapped, rest = _sort_out(fields, notes)
     extra.update(rest)
     notes.append("unwrapped one level of JSON")
-    return unwrapped
+    return unwrapped | added
 
 
 def _inner(value: object) -> bytes:
@@ -298,6 +359,7 @@ def _created(value: bytes | None, arrived_ms: int, notes: list[str]) -> int:
     return created
 
 
+@lru_cache(maxsize=1024)
 def _time_ms(text: str) -> int | None:
     """Read epoch seconds, milliseconds, microseconds or nanoseconds by magnitude, or RFC 3339 with any fraction."""
     try:
@@ -317,12 +379,19 @@ def _time_ms(text: str) -> int | None:
 def _ttl(value: bytes | None, notes: list[str]) -> float:
     if value is None:
         return DEFAULT_TTL_S
-    try:
-        seconds = duration_s(_text(value))
-    except ValueError:
+    seconds = _seconds_of(value)
+    if seconds is None:
         notes.append("ttl is not a duration")
         return DEFAULT_TTL_S
     return min(seconds, MAX_TTL_S) if seconds > 0 else DEFAULT_TTL_S
+
+
+@lru_cache(maxsize=256)
+def _seconds_of(value: bytes) -> float | None:
+    try:
+        return duration_s(_text(value))
+    except ValueError:
+        return None
 
 
 def _task_id(value: bytes | None) -> str:

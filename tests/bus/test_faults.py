@@ -94,7 +94,7 @@ async def test_a_worker_that_comes_back_from_the_dead_settles_nothing(bus: Bus, 
             "error",
             "late",
         )
-        old = await bus.connection.call("settle", ("workers", "doomed", *settlement))
+        old = await bus.connection.call("settle", ("workers", "doomed", 1, *settlement))
         assert old == [b"lost"]
     finally:
         process.send_signal(signal.SIGCONT)
@@ -112,7 +112,7 @@ async def test_a_repeated_settle_is_the_same_answer(bus: Bus) -> None:
     reply = await bus.publish("x")
     taken = await bus.connection.call("take", ("workers", "me", 1), ("cortex:tasks:normal",))
     assert taken[0][0][1].decode() == reply.entry_id
-    settle = ("workers", "me", "cortex:tasks:normal", reply.entry_id, 1, "done", reply.id, "x", 1, 0, 0, "", "")
+    settle = ("workers", "me", 1, "cortex:tasks:normal", reply.entry_id, 1, "done", reply.id, "x", 1, 0, 0, "", "")
     assert await bus.connection.call("settle", settle) == [b"settled"]
     assert await bus.connection.call("settle", settle) == [b"again"]
     assert (await all_events(bus)).totals[EventKind.COMPLETED] == 1

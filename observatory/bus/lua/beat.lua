@@ -29,7 +29,9 @@ end
 if tonumber(clock[2]) % 100 == 0 then
   local rows = redis.call('HSCAN', known, '0', 'COUNT', 100)[2]
   for i = 1, #rows, 2 do
-    if cmsgpack.unpack(rows[i + 1]).at < NOW - 86400000 then redis.call('HDEL', known, rows[i]) end
+    local readable, beat = pcall(cmsgpack.unpack, rows[i + 1])
+    local at = readable and type(beat) == 'table' and tonumber(beat.at)
+    if at and at < NOW - 86400000 then redis.call('HDEL', known, rows[i]) end
   end
 end
 count_events()

@@ -65,10 +65,46 @@ local function get(fields, name)
   return nil
 end
 
--- Add an entry of any width: unpack stops near 8,000 values, so a wider one keeps its fields packed in one.
+-- Ids that somebody cancelled while they were queued or running. Nearly always empty, so it is asked once a call.
+local CANCELLED = PREFIX .. ':tasks:cancelled'
+local any_cancelled = redis.call('EXISTS', CANCELLED) == 1
+local function is_cancelled(id)
+  return any_cancelled and redis.call('SISMEMBER', CANCELLED, id) == 1
+end
+
+-- unpack stops near 8,000 values, so an entry that is wider keeps its fields as netstrings in one, which readers
+-- take apart again.
+local WIDEST = 7000
+local function narrow(fields)
+  if #fields <= WIDEST then return fields end
+  local parts = {}
+  for i = 1, #fields do parts[i] = #fields[i] .. ':' .. fields[i] .. ',' end
+  return {'netstrings', table.concat(parts)}
+end
+
+-- Returns the new entry, or nil and why: something else may stand in the stream's place.
 local function add(stream, fields)
-  if #fields > 7000 then fields = {'packed', cmsgpack.pack(fields)} end
-  return redis.call('XADD', stream, '*', unpack(fields))
+  local reply = redis.pcall('XADD', stream, '*', unpack(narrow(fields)))
+  if type(reply) == 'table' then return nil, reply.err end
+  return reply
+end
+
+-- Records are a convenience: a foreign key in a record's place must not keep a task from running.
+local function remember(id, ttl, ...)
+  local key = record_key(id)
+  local reply = redis.pcall('HSET', key, ...)
+  if ttl and not (type(reply) == 'table' and reply.err) then redis.call('EXPIRE', key, ttl) end
+end
+
+-- Forget that somebody wanted to cancel it: it is settled, or has begun anew.
+local function forget_cancel(id)
+  redis.call('SREM', CANCELLED, id)
+  redis.pcall('HDEL', record_key(id), 'cancel')
+end
+
+local function recall(id, ...)
+  local reply = redis.pcall('HMGET', record_key(id), ...)
+  return reply.err and {} or reply
 end
 
 -- Entries to take off a group; they leave the stream only if no other group could still want them.
@@ -132,18 +168,18 @@ local function held(stream, group, consumer, first, last)
 end
 
 local function earlier(a, b)
-  -- Ids of equal length differ in no place's weight, so they compare as text.
-  if #a == #b then return a < b end
+  -- Ids of today have thirteen digits before the dash; where both do and are equally long, they compare as text.
+  if #a == #b and string.byte(a, 14) == 45 and string.byte(b, 14) == 45 then return a < b end
   local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
   local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
-  a_ms, b_ms = tonumber(a_ms), tonumber(b_ms)
-  return a_ms < b_ms or (a_ms == b_ms and tonumber(a_seq) < tonumber(b_seq))
+  if a_ms ~= b_ms then return #a_ms < #b_ms or (#a_ms == #b_ms and a_ms < b_ms) end
+  return #a_seq < #b_seq or (#a_seq == #b_seq and a_seq < b_seq)
 end
 
 -- What `consumer` holds of the deliveries in ARGV: `width` arguments each, stream and entry first.
-local function held_of_all(group, consumer, from, width)
+local function held_of_all(group, consumer, from, width, to)
   local spans, counts = {}, {}
-  for at = from, #ARGV, width do
+  for at = from, to or #ARGV, width do
     local stream, entry = ARGV[at], ARGV[at + 1]
     local span = spans[stream]
     if not span then
@@ -158,61 +194,63 @@ local function held_of_all(group, consumer, from, width)
   return counts
 end
 
--- Ids that somebody cancelled while they were queued or running. Nearly always empty, so it is asked once a call.
-local CANCELLED = PREFIX .. ':tasks:cancelled'
-local any_cancelled = redis.call('EXISTS', CANCELLED) == 1
-local function is_cancelled(id)
-  return any_cancelled and redis.call('SISMEMBER', CANCELLED, id) == 1
-end
-
--- The first time that the bus hears of a task which a foreign agent added by plain XADD.
-local function observe(key, id, type, stream, entry, attempt)
-  redis.call('HSET', key, 'lane', stream, 'entry', entry, 'attempt', attempt, 'type', string.sub(type, 1, 128))
-  redis.call('EXPIRE', key, RECORD_TTL)
+-- The bus hears for the first time of an entry that a foreign agent added, or added again.
+local function observe(id, type, stream, attempt)
   event('observed', id, type, stream, '', attempt, '', '', '')
 end
 
-local function settled(key, state)
-  redis.call('HSET', key, 'state', state)
-  redis.call('EXPIRE', key, SETTLED_TTL)
+local function settled(id, state, consumer)
+  remember(id, SETTLED_TTL, 'state', state, 'owner', consumer)
 end
 
 -- Move an entry to the dead letters: the original fields, then ours, so that a plain XADD back is a valid replay.
-local function bury(stream, entry, fields, id, type, consumer, attempt, reason, message, ms)
+-- Returns the dead letter's id, or nil if there is something else in the stream's place; then nothing has changed.
+local function bury(stream, entry, fields, id, type, consumer, attempt, reason, message, ms, digest)
   local dead = {}
-  for i = 1, #fields do dead[i] = fields[i] end
+  for i, value in ipairs(narrow(fields)) do dead[i] = value end
+  if not get(dead, 'id') then
+    -- The id that it ran under, which a foreign entry did not carry, or carried under another name.
+    dead[#dead + 1] = 'id'
+    dead[#dead + 1] = id
+  end
   local first = get(fields, 'arrived') or text(id_ms(entry))
   for _, value in ipairs({'reason', reason, 'last_error', message, 'attempts', attempt, 'first_seen', first,
-    'source', stream, 'source_id', entry, 'worker', consumer}) do
+    'source', stream, 'source_id', entry, 'worker', consumer, 'digest', digest or ''}) do
     dead[#dead + 1] = value
   end
-  local key = record_key(id)
-  if redis.call('HSETNX', key, 'state', 'dead') == 1 then observe(key, id, type, stream, entry, attempt) end
   local sid = add(PREFIX .. ':tasks:dlq', dead)
-  redis.call('HSET', key, 'state', 'dead', 'lane', PREFIX .. ':tasks:dlq', 'entry', sid, 'attempt', attempt,
-    'owner', consumer, 'reason', reason)
-  redis.call('EXPIRE', key, SETTLED_TTL)
+  if not sid then return nil end
+  local before = recall(id, 'entry')[1]
+  if before ~= entry then observe(id, type, stream, attempt) end
+  remember(id, SETTLED_TTL, 'state', 'dead', 'lane', PREFIX .. ':tasks:dlq', 'entry', sid, 'attempt', attempt,
+    'owner', consumer, 'reason', reason, 'type', type)
   event('dead_lettered', id, type, stream, consumer, attempt, reason, ms, message)
   return sid
 end
 
--- What was packed by the publisher or by a failed attempt becomes an entry of its lane.
+-- What was packed by the publisher or by a failed attempt becomes an entry of its lane. What cannot, because the
+-- lane is not a stream or the body not ours, waits a minute more and says so.
 local function promote(limit)
   local delayed = PREFIX .. ':tasks:delayed'
   local bodies = delayed .. ':bodies'
   local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', NOW_TEXT, 'LIMIT', 0, limit)
   for _, member in ipairs(due) do
     local packed = redis.call('HGET', bodies, member)
-    if packed then
-      local body = cmsgpack.unpack(packed)
-      local sid = add(body.stream, body.fields)
-      local key = record_key(body.id)
-      redis.call('HSET', key, 'state', 'queued', 'lane', body.stream, 'entry', sid, 'attempt', body.attempt, 'owner', '')
-      redis.call('EXPIRE', key, RECORD_TTL)
+    local readable, body = pcall(cmsgpack.unpack, packed or '')
+    readable = readable and type(body) == 'table' and type(body.fields) == 'table' and body.stream and body.id
+    local sid = readable and add(body.stream, body.fields)
+    if sid then
+      remember(body.id, RECORD_TTL, 'state', 'queued', 'lane', body.stream, 'entry', sid, 'attempt', body.attempt,
+        'owner', '')
       event('promoted', body.id, body.type, body.stream, '', body.attempt, '', '', '')
       redis.call('HDEL', bodies, member)
+      redis.call('ZREM', delayed, member)
+    elseif packed then
+      redis.call('ZADD', delayed, text(NOW + 60000), member)
+    else
+      redis.call('ZREM', delayed, member)
+      event('lost_payload', string.match(member, '^id:(.*)$') or '', '', '', '', '0', '', '', member)
     end
-    redis.call('ZREM', delayed, member)
   end
 end
 

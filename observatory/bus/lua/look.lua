@@ -120,8 +120,10 @@ local function read_beats(cursor)
   local known = redis.pcall('HGETALL', PREFIX .. ':agents')
   if not failed(known) then
     for i = 2, #known, 2 do
-      local beat = cmsgpack.unpack(known[i])
-      last[#last + 1] = {text(beat.at), beat.fields}
+      local readable, beat = pcall(cmsgpack.unpack, known[i])
+      if readable and type(beat) == 'table' and tonumber(beat.at) and type(beat.fields) == 'table' then
+        last[#last + 1] = {text(beat.at), beat.fields}
+      end
     end
   end
   local rows = redis.pcall('XREVRANGE', stream, '+', '-', 'COUNT', BEATS)

@@ -2,9 +2,10 @@
 -- Tasks with the same field names share them: a shape is sent once a call.
 -- ARGV: prefix, lane bound, shapes, then per shape: n, n names;
 --   then per task: stream, queue (empty: shared), id, type, sender, delay ms, shape, a value for each of its names
--- Returns per task {'queued' | 'delayed' | 'duplicate' | 'busy', entry}
+-- Returns per task {'queued' | 'delayed' | 'duplicate' | 'busy', entry} or {'refused', why}
 
 local bound = tonumber(ARGV[2])
+local kind_of = type
 local shapes = {}
 local at = 4
 for i = 1, tonumber(ARGV[3]) do
@@ -16,8 +17,13 @@ end
 
 local lengths = {}
 local function length_of(stream)
-  local length = lengths[stream] or redis.call('XLEN', stream)
-  lengths[stream] = length
+  local length = lengths[stream]
+  if not length then
+    length = redis.pcall('XLEN', stream)
+    -- Something else stands in the lane's place: adding will say so.
+    if kind_of(length) == 'table' then length = 0 end
+    lengths[stream] = length
+  end
   return length
 end
 
@@ -32,24 +38,25 @@ while at <= #ARGV do
   end
   at = at + 7 + #names
 
-  local key = record_key(id)
-  local known = redis.call('HGET', key, 'entry')
+  local known = recall(id, 'entry')[1]
   local outcome, entry
   if known then
     outcome, entry = 'duplicate', known
   elseif length_of(stream) >= bound then
     outcome, entry = 'busy', ''
+  elseif wait > 0 then
+    outcome, entry = 'delayed', 'id:' .. id
+    delay(entry, NOW + wait, stream, fields, id, type, '1')
   else
+    local why
+    outcome = 'queued'
+    entry, why = add(stream, fields)
+    if not entry then outcome, entry = 'refused', why end
+    lengths[stream] = lengths[stream] + 1
+  end
+  if outcome == 'queued' or outcome == 'delayed' then
     if queue ~= '' then redis.call('SADD', PREFIX .. ':tasks:queues', queue) end
-    if wait > 0 then
-      outcome, entry = 'delayed', 'id:' .. id
-      delay(entry, NOW + wait, stream, fields, id, type, '1')
-    else
-      outcome, entry = 'queued', add(stream, fields)
-      lengths[stream] = lengths[stream] + 1
-    end
-    redis.call('HSET', key, 'state', outcome, 'lane', stream, 'entry', entry, 'type', type)
-    redis.call('EXPIRE', key, RECORD_TTL)
+    remember(id, RECORD_TTL + math.floor(wait / 1000), 'state', outcome, 'lane', stream, 'entry', entry, 'type', type)
     event(wait > 0 and 'scheduled' or 'published', id, type, stream, sender, '1', '', '', '')
   end
   answers[#answers + 1] = {outcome, entry}

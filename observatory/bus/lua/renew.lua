@@ -10,7 +10,10 @@ for at = 4, #ARGV, 4 do
   local stream, entry = ARGV[at], ARGV[at + 1]
   local answer = 0
   if ours[stream][entry] == tonumber(ARGV[at + 2]) then
-    redis.call('XCLAIM', stream, group, consumer, 0, entry, 'JUSTID')
+    -- Claiming an entry whose body is gone would drop it, and with it the settlement that is still to come.
+    if redis.call('XRANGE', stream, entry, entry)[1] then
+      redis.call('XCLAIM', stream, group, consumer, 0, entry, 'JUSTID')
+    end
     answer = is_cancelled(ARGV[at + 3]) and 2 or 1
   end
   answers[#answers + 1] = answer

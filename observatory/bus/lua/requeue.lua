@@ -3,7 +3,7 @@
 -- The token makes a repeated call an answer, not a second requeue. Returns per letter {'requeued' | 'gone', entry}.
 
 local OURS = {reason = true, last_error = true, attempts = true, first_seen = true, source = true, source_id = true,
-  worker = true}
+  worker = true, digest = true}
 
 -- Our fields stand at the end; an original field of the same name stands before them and stays.
 local function original(fields)
@@ -40,16 +40,18 @@ for at = 4, #ARGV, 4 do
     put(fields, 'attempt', '1')
     put(fields, 'requeues', text((tonumber(get(fields, 'requeues')) or 0) + 1))
     local entry = add(stream, fields)
-    redis.call('XDEL', dlq, dead)
-    local key = record_key(id)
-    redis.call('HSET', key, 'state', 'queued', 'lane', stream, 'entry', entry, 'attempt', '1', 'owner', '', 'type', type)
-    redis.call('HDEL', key, 'reason', 'cancel')
-    redis.call('SREM', CANCELLED, id)
-    redis.call('EXPIRE', key, RECORD_TTL)
-    redis.call('HSET', once, dead, entry)
-    redis.call('EXPIRE', once, 3600)
-    event('requeued', id, type, stream, who, '1', '', '', dead)
-    answers[#answers + 1] = {'requeued', entry}
+    if entry then
+      redis.call('XDEL', dlq, dead)
+      remember(id, RECORD_TTL, 'state', 'queued', 'lane', stream, 'entry', entry, 'attempt', '1', 'owner', '', 'type', type)
+      redis.pcall('HDEL', record_key(id), 'reason')
+      forget_cancel(id)
+      redis.call('HSET', once, dead, entry)
+      redis.call('EXPIRE', once, 3600)
+      event('requeued', id, type, stream, who, '1', '', '', dead)
+      answers[#answers + 1] = {'requeued', entry}
+    else
+      answers[#answers + 1] = {'no lane', ''}
+    end
   end
 end
 count_events()

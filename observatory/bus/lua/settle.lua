@@ -1,65 +1,90 @@
 #!lua flags=allow-oom
 -- Settle deliveries: finish, retry later, bury or cancel. Fenced: an old token is refused.
--- ARGV: prefix, group, consumer, then per delivery:
+-- ARGV: prefix, group, consumer, n, then per delivery:
 --   stream, entry, deliveries, outcome, id, type, attempt, run ms, delay ms, reason, message
---   outcome: done | retry | dead | cancelled
--- Returns per delivery 'settled', 'again' (this very settle was done before) or 'lost' (the delivery is not ours).
+--   outcome: done | retry | snooze | dead | cancelled
+-- then for those that have more to say: place among the n, result, its type, reply stream, correlation id, digest.
+-- Returns per delivery 'settled', 'again' (this very settle was done before), 'lost' (the delivery is not ours) or
+-- 'blocked' (something else stands in the place of the dead letters: try again).
 
-local group, consumer = ARGV[2], ARGV[3]
-local ours = held_of_all(group, consumer, 4, 11)
+local WIDTH, EXTRA, REPLY_TTL = 11, 6, 3600000
+local group, consumer, n = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local behind = 5 + n * WIDTH
+local ours = held_of_all(group, consumer, 5, WIDTH, behind - 1)
+local extras = {}
+for at = behind, #ARGV, EXTRA do
+  extras[tonumber(ARGV[at])] = {result = ARGV[at + 1], type = ARGV[at + 2], reply_to = ARGV[at + 3],
+    correlation = ARGV[at + 4], digest = ARGV[at + 5]}
+end
 
-local function retry(key, stream, entry, fields, id, type, attempt, wait, ms, message)
+-- Answer whoever waits. The stream is named by the requester, so only names that are reply streams are believed.
+local function reply(extra, id, status, message)
+  local head = PREFIX .. ':reply:'
+  if string.sub(extra.reply_to, 1, #head) ~= head then return end
+  redis.pcall('XADD', extra.reply_to, 'MAXLEN', '~', 1000, '*', 'correlation_id', extra.correlation, 'task', id,
+    'status', status, 'payload', extra.result, 'content_type', extra.type, 'error', message)
+  redis.call('PEXPIRE', extra.reply_to, REPLY_TTL)
+end
+
+local function again(stream, entry, fields, id, type, attempt, following, wait, ms, message)
   local member = stream .. ' ' .. entry
-  local following = text(tonumber(attempt) + 1)
   put(fields, 'attempt', following)
   if not get(fields, 'arrived') then put(fields, 'arrived', text(id_ms(entry))) end
+  -- A foreign entry may carry its id under another name, or none: it keeps the one that it ran under.
+  if not get(fields, 'id') then put(fields, 'id', id) end
   delay(member, NOW + wait, stream, fields, id, type, following)
-  redis.call('HSET', key, 'state', 'delayed', 'entry', member, 'attempt', following, 'owner', '', 'error', message)
-  redis.call('EXPIRE', key, RECORD_TTL)
-  event('retried', id, type, stream, consumer, attempt, '', ms, message)
+  remember(id, RECORD_TTL + math.floor(wait / 1000), 'state', 'delayed', 'entry', member, 'attempt', following,
+    'owner', '', 'error', message)
+  event(following == attempt and 'snoozed' or 'retried', id, type, stream, consumer, attempt, '', ms, message)
 end
 
 -- Whether the record says that this consumer settled this delivery in this way before, and the reply was lost.
-local function stands(key, stream, entry, outcome)
-  local record = redis.call('HMGET', key, 'state', 'entry', 'owner')
+local function stands(id, stream, entry, outcome)
+  local record = recall(id, 'state', 'entry', 'owner')
   local state = record[1]
-  if outcome == 'retry' then return state == 'delayed' and record[2] == stream .. ' ' .. entry end
+  if outcome == 'retry' or outcome == 'snooze' then return state == 'delayed' and record[2] == stream .. ' ' .. entry end
   return state == outcome and record[3] == consumer and (outcome == 'dead' or record[2] == entry)
 end
 
-local function settle(at)
+local function settle(at, extra)
   local stream, entry, outcome = ARGV[at], ARGV[at + 1], ARGV[at + 3]
-  local id, type, attempt, ms = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
-  local key = record_key(id)
+  local id, type, attempt, ms, message = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 10]
   if ours[stream][entry] ~= tonumber(ARGV[at + 2]) then
-    return stands(key, stream, entry, outcome) and 'again' or 'lost'
+    return stands(id, stream, entry, outcome) and 'again' or 'lost'
   end
   if is_cancelled(id) then
-    redis.call('SREM', CANCELLED, id)
+    forget_cancel(id)
     -- Whoever cancelled it does not want it tried again, nor among the dead.
     if outcome ~= 'done' then outcome = 'cancelled' end
   end
+  if outcome == 'done' or outcome == 'cancelled' then
+    settled(id, outcome, consumer)
+    if extra and extra.result ~= '' then remember(id, nil, 'result', extra.result, 'result_type', extra.type) end
+    event(outcome == 'done' and 'completed' or 'cancelled', id, type, stream, consumer, attempt, '', ms, message)
+  else
+    local row = redis.call('XRANGE', stream, entry, entry)[1]
+    if not row then
+      event('lost_payload', id, type, stream, consumer, attempt, '', ms, message)
+    elseif outcome == 'dead' then
+      local digest = extra and extra.digest
+      if not bury(stream, entry, row[2], id, type, consumer, attempt, ARGV[at + 9], message, ms, digest) then
+        return 'blocked'
+      end
+    else
+      local following = outcome == 'snooze' and attempt or text(tonumber(attempt) + 1)
+      again(stream, entry, row[2], id, type, attempt, following, tonumber(ARGV[at + 8]), ms, message)
+    end
+  end
   ours[stream][entry] = nil
   drop(stream, entry)
-  if outcome == 'done' or outcome == 'cancelled' then
-    settled(key, outcome)
-    event(outcome == 'done' and 'completed' or 'cancelled', id, type, stream, consumer, attempt, '', ms, ARGV[at + 10])
-    return 'settled'
-  end
-  local row = redis.call('XRANGE', stream, entry, entry)[1]
-  if not row then
-    event('lost_payload', id, type, stream, consumer, attempt, '', ms, ARGV[at + 10])
-  elseif outcome == 'retry' then
-    retry(key, stream, entry, row[2], id, type, attempt, tonumber(ARGV[at + 8]), ms, ARGV[at + 10])
-  else
-    bury(stream, entry, row[2], id, type, consumer, attempt, ARGV[at + 9], ARGV[at + 10], ms)
-  end
+  local final = outcome ~= 'retry' and outcome ~= 'snooze'
+  if final and extra and extra.reply_to ~= '' then reply(extra, id, outcome, message) end
   return 'settled'
 end
 
 local answers = {}
-for at = 4, #ARGV, 11 do
-  answers[#answers + 1] = settle(at)
+for place = 1, n do
+  answers[place] = settle(5 + (place - 1) * WIDTH, extras[place])
 end
 take_off(group)
 count_events()

@@ -1,11 +1,13 @@
 #!lua flags=allow-oom
 -- Take up to `want` entries in strict priority: all of one lane before any of the next.
--- KEYS: lanes, most urgent first. ARGV: prefix, group, consumer, want
--- Returns {entries, ms until the next delayed task is due or -1, groups that had to be made again, broken lanes}.
+-- KEYS: lanes, most urgent first. ARGV: prefix, group, consumer, want, then nothing, or per lane the longest wait in
+--   ms after which its oldest entry goes before everything else (0: never)
+-- Returns {entries, ms until the next delayed task is due or -1, lanes to keep away from: {lane, why} …,
+--   lanes whose group had to be made}.
 -- An entry is {lane index, id, fields, started}; started is 0 where only the tolerant reader can tell what it is.
 
 local group, consumer, want = ARGV[2], ARGV[3], tonumber(ARGV[4])
-local taken, remade, broken = {}, {}, {}
+local taken, remade, avoid = {}, {}, {}
 
 promote(100)
 
@@ -24,33 +26,78 @@ local function read(stream, n)
   return reply and reply[1] and reply[1][2] or {}, nil
 end
 
-for index, stream in ipairs(KEYS) do
-  while want > 0 do
-    local entries, problem = read(stream, want)
+-- Lanes that somebody paused; an end time that has come is forgotten by whoever sees it first.
+local paused = {}
+local pauses = redis.call('HGETALL', PREFIX .. ':tasks:paused')
+for i = 1, #pauses, 2 do
+  local till = tonumber(pauses[i + 1])
+  if till > 0 and till <= NOW then
+    redis.call('HDEL', PREFIX .. ':tasks:paused', pauses[i])
+    event('resumed', '', '', pauses[i], '', '0', '', '', 'its time was over')
+  else
+    paused[pauses[i]] = true
+  end
+end
+
+local function keep(index, row)
+  local entry, fields = row[1], row[2]
+  local kept, started = true, 0
+  -- The canonical order of fields, as `encode` in wire.py writes it.
+  if fields[1] == 'id' and fields[3] == 'type' and fields[17] == 'ttl' and fields[19] == 'attempt' then
+    local id, ttl = fields[2], tonumber(fields[18])
+    if id ~= '' and #id <= 512 and ttl and ttl > 0 then
+      local arrived = fields[#fields - 1] == 'arrived' and tonumber(fields[#fields]) or id_ms(entry)
+      kept = start(KEYS[index], consumer, entry, 1, id, fields[4], fields[20], arrived, ttl * 1000)
+      started = 1
+    end
+  end
+  if kept then
+    taken[#taken + 1] = {index - 1, entry, fields, started}
+    want = want - 1
+  end
+end
+
+local function serve(index, most)
+  local stream = KEYS[index]
+  while most > 0 and want > 0 do
+    local entries, problem = read(stream, math.min(want, most))
     if problem then
-      broken[#broken + 1] = {stream, problem}
-      break
+      avoid[#avoid + 1] = {stream, problem}
+      return
     end
-    for _, row in ipairs(entries) do
-      local entry, fields = row[1], row[2]
-      local kept, started = true, 0
-      -- The canonical order of fields, as `encode` in wire.py writes it.
-      if fields[1] == 'id' and fields[3] == 'type' and fields[17] == 'ttl' and fields[19] == 'attempt' then
-        local id, ttl = fields[2], tonumber(fields[18])
-        if id ~= '' and #id <= 512 and ttl and ttl > 0 then
-          local arrived = fields[#fields - 1] == 'arrived' and tonumber(fields[#fields]) or id_ms(entry)
-          kept = start(stream, consumer, entry, 1, id, fields[4], fields[20], arrived, ttl * 1000)
-          started = 1
-        end
-      end
-      if kept then
-        taken[#taken + 1] = {index - 1, entry, fields, started}
-        want = want - 1
-      end
+    for _, row in ipairs(entries) do keep(index, row) end
+    if #entries == 0 then return end
+    most = most - #entries
+  end
+end
+
+-- The age in ms of the oldest entry that the group was not given yet; -1 if none waits.
+local function waited(stream)
+  local groups = redis.pcall('XINFO', 'GROUPS', stream)
+  if groups.err then return -1 end
+  for _, flat in ipairs(groups) do
+    local info = {}
+    for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
+    if info['name'] == group then
+      local first = redis.call('XRANGE', stream, '(' .. info['last-delivered-id'], '+', 'COUNT', 1)[1]
+      return first and NOW - id_ms(first[1]) or -1
     end
-    if #entries == 0 then break end
+  end
+  return -1
+end
+
+for index = 2, #KEYS do
+  local patience = tonumber(ARGV[4 + index] or '0')
+  if patience > 0 and not paused[KEYS[index]] and waited(KEYS[index]) > patience then serve(index, 1) end
+end
+for index, stream in ipairs(KEYS) do
+  if paused[stream] then
+    avoid[#avoid + 1] = {stream, 'paused'}
+  else
+    -- Entries that are diverted fill no slot; a bound on them bounds this call.
+    serve(index, want + 256)
   end
 end
 take_off(group)
 count_events()
-return {taken, next_due(), remade, broken}
+return {taken, next_due(), avoid, remade}

@@ -1,0 +1,151 @@
+"""Running one delivery: call its handler, and turn whatever happens into a settlement."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from observatory.bus.delivery import Outcome, Settlement, TaskContext
+from observatory.bus.handlers import ANY_TYPE, DoNotRetry, MalformedPayloadError, Snooze
+from observatory.bus.payload import written
+from observatory.model.dead_letter import Reason
+from observatory.model.errors import UsageError
+from observatory.model.text import line
+from observatory.model.wire import MAX_FOREIGN_PAYLOAD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from observatory.bus.client import Bus
+    from observatory.bus.delivery import Delivery
+    from observatory.bus.handlers import Prepared
+
+RETRY_JITTER: Final = 0.1
+"""Share by which the wait before a retry varies, so that what failed together does not return together."""
+
+_ERROR_LIMIT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs deliveries for one consumer.
+
+    Attributes:
+        bus: The bus, for the context of handlers and for its clock.
+        consumer: The consumer.
+        handlers: Prepared handlers by task type.
+    """
+
+    bus: Bus
+    consumer: str
+    handlers: Mapping[str, Prepared]
+
+    async def run(self, delivery: Delivery, *, over: Callable[[], bool]) -> Settlement | None:
+        """Run the handler of *delivery* and say how it is to be settled.
+
+        Args:
+            delivery: What to run.
+            over: Says whether the worker is breaking off its handlers.
+
+        Returns:
+            The settlement; None if the worker broke the handler off, so that the task is given back.
+        """
+        delivery.began = self.bus.clock.monotonic()
+        task = delivery.task
+        handler = self.handlers.get(task.type) or self.handlers.get(ANY_TYPE)
+        for wrong, reason, told in (
+            (delivery.problem, Reason.MALFORMED, delivery.problem),
+            (delivery.poison, Reason.POISON, f"delivered {delivery.deliveries} times and never settled"),
+            (len(task.payload) > MAX_FOREIGN_PAYLOAD, Reason.TOO_LARGE, f"{len(task.payload)} bytes"),
+        ):
+            if wrong:
+                return self._settlement(delivery, Outcome.DEAD, reason, told)
+        if handler is None:
+            return self._settlement(delivery, Outcome.DEAD, Reason.NO_HANDLER, f"no handler for {task.type!r}")
+        try:
+            return await self._attempt(handler, delivery)
+        except asyncio.CancelledError as error:
+            if delivery.cancelled:
+                return self._settlement(delivery, Outcome.CANCELLED)
+            if over():
+                return None
+            # Nobody cancelled it from outside: the handler did it to itself, which is one more way to fail.
+            return self._failed(delivery, error, _message(error), Reason.ERROR, handler.retry_delays)
+
+    async def _attempt(self, handler: Prepared, delivery: Delivery) -> Settlement:
+        context = TaskContext(self.bus, self.consumer, delivery.deliveries, delivery)
+        limit = asyncio.timeout(handler.timeout_s)
+        try:
+            async with limit:
+                result = await handler.call(delivery.task, context)
+            return self._done(delivery, result)
+        except Snooze as order:
+            return replace(self._settlement(delivery, Outcome.SNOOZE, "", str(order)), delay_s=order.seconds)
+        except DoNotRetry as error:
+            reason = Reason.MALFORMED if isinstance(error, MalformedPayloadError) else Reason.ERROR
+            return self._failed(delivery, error, _message(error), reason, ())
+        except Exception as error:  # a handler may raise anything; all of it is an answer
+            over = isinstance(error, TimeoutError) and limit.expired()
+            message = f"TimeoutError: ran longer than {handler.timeout_s:g} s" if over else _message(error)
+            return self._failed(delivery, error, message, Reason.ERROR, handler.retry_delays)
+
+    def _done(self, delivery: Delivery, result: Any) -> Settlement:  # noqa: ANN401 - a result may be anything
+        if result is None:
+            return self._settlement(delivery, Outcome.DONE)
+        try:
+            payload, content_type = written(result)
+        except UsageError as error:
+            raise DoNotRetry(f"result {error.problem}") from error
+        done = self._settlement(delivery, Outcome.DONE)
+        return replace(done, result=payload, result_type=content_type)
+
+    def _failed(
+        self, delivery: Delivery, error: BaseException, message: str, reason: Reason, delays: tuple[float, ...]
+    ) -> Settlement:
+        attempt = delivery.task.attempt
+        if attempt > len(delays):
+            return replace(self._settlement(delivery, Outcome.DEAD, reason, message), digest=_digest(error))
+        wait = delays[attempt - 1] * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
+        return replace(self._settlement(delivery, Outcome.RETRY, "", message), delay_s=wait)
+
+    def _settlement(
+        self, delivery: Delivery, outcome: Outcome, reason: Reason | str = "", message: str = ""
+    ) -> Settlement:
+        task = delivery.task
+        return Settlement(
+            delivery.stream,
+            task.entry_id,
+            delivery.deliveries,
+            outcome,
+            task.id,
+            task.type,
+            task.attempt,
+            round((self.bus.clock.monotonic() - delivery.began) * 1000),
+            reason=reason,
+            message=message,
+            reply_to=task.reply_to,
+            correlation_id=task.correlation_id,
+        )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        said = str(error)
+    except Exception:  # an error that cannot say what it is must not take its task with it
+        said = "(its message cannot be read)"
+    return line(f"{type(error).__name__}: {said}" if said else type(error).__name__, _ERROR_LIMIT)
+
+
+def _digest(error: BaseException) -> str:
+    """Return a short digest of where *error* came from, and its innermost place: equal bugs have equal digests."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    places = [f"{Path(frame.filename).name}:{frame.name}" for frame in frames]
+    digest = hashlib.sha1("|".join(places).encode(), usedforsecurity=False).hexdigest()[:10]
+    return line(f"{digest} {places[-1]}:{frames[-1].lineno}", 120)

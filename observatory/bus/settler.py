@@ -1,0 +1,87 @@
+"""Settling: what handlers did goes to the engine in batches, again and again until it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from observatory.model.errors import BusError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from observatory.bus.delivery import Delivery, Settlement
+    from observatory.bus.link import Argument, Link
+
+BATCH: Final = 128
+
+log = logging.getLogger(__name__)
+
+
+class Settler:
+    """Sends settlements of one consumer, in the order in which they came.
+
+    Args:
+        link: The link to the engine.
+        group: Consumer group.
+        consumer: Consumer.
+        answered: Called with a delivery, its settlement, and `settled`, `again` or `lost`.
+    """
+
+    def __init__(
+        self, link: Link, group: str, consumer: str, answered: Callable[[Delivery, Settlement, str], None]
+    ) -> None:
+        self._link = link
+        self._head = (group, consumer)
+        self._answered = answered
+        self._waiting: deque[tuple[Delivery, Settlement]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def settle(self, delivery: Delivery, settlement: Settlement) -> None:
+        """Send *settlement* as soon as the engine has answered what is on its way."""
+        self._waiting.append((delivery, settlement))
+        if self._task is None:
+            self._task = asyncio.create_task(self._send_all(), name="observatory-settle")
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until everything is answered, *timeout_s* seconds at most; what is not stays pending."""
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=timeout_s)
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                answers = await self._send([settlement for _, settlement in batch])
+                blocked = []
+                for (delivery, settlement), answer in zip(batch, answers, strict=True):
+                    if answer == "blocked":
+                        blocked.append((delivery, settlement))
+                    else:
+                        self._answered(delivery, settlement, answer)
+                if blocked:
+                    log.warning("%d dead letters wait: something else stands in their stream's place", len(blocked))
+                    self._waiting.extend(blocked)
+                    await asyncio.sleep(1.0)
+        finally:
+            # In the same step as the last look at what waits: what comes after it starts a task of its own.
+            self._task = None
+
+    async def _send(self, batch: Sequence[Settlement]) -> list[str]:
+        args: list[Argument] = [*self._head, len(batch)]
+        extras: list[Argument] = []
+        for place, settlement in enumerate(batch, 1):
+            args += settlement.arguments()
+            if settlement.has_extras:
+                extras += (place, *settlement.extras())
+        while True:
+            try:
+                return [answer.decode() for answer in await self._link.call("settle", (*args, *extras))]
+            except BusError as error:
+                log.warning("settling %d deliveries: %s", len(batch), error)
+                await asyncio.sleep(random.uniform(0.5, 1.5))
