@@ -66,6 +66,8 @@ MESSAGES: Final = (
     Grant("xread", "wait for broadcasts and replies"),
     Grant("xrevrange", "newest broadcast"),
     Grant("xinfo|stream", "hear: was a broadcast removed unread?"),
+    Grant("evalsha_ro", "request: does anybody serve the queue? one script that cannot write"),
+    Grant("eval_ro", "the script itself, where the engine does not know it yet"),
     Grant("hexists", "send: was the agent ever heard of?"),
     Grant("pexpire", "the stream of replies ends by itself"),
     Grant("unlink", "the stream of replies, when the client closes"),
@@ -131,6 +133,8 @@ _OBSERVER = (
     Grant("hgetall", "last heartbeats, the record of a task"),
     Grant("hmget", "look: event counts"),
     Grant("zcard", "how much waits for its time"),
+    Grant("zrange", "delayed: what waits for its time"),
+    Grant("hget", "delayed: the entry that waits"),
     Grant("type", "doctor: keys of a wrong type"),
 )
 

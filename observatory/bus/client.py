@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from observatory.bus import browse, letters, log
 from observatory.bus.batch import Batcher
+from observatory.bus.broadcasts import Broadcasts
 from observatory.bus.control import Doorbell, Heard
+from observatory.bus.doctor import examine
 from observatory.bus.keys import Keys
 from observatory.bus.lease import LeaseKeeper
 from observatory.bus.link import DEADLINE_S, Argument, Link
 from observatory.bus.look import look
+from observatory.bus.mail import Mail
 from observatory.bus.observe import Cursor, Observation
 from observatory.bus.payload import Payload, written
+from observatory.bus.postman import LEASE_S as MAIL_LEASE_S
+from observatory.bus.requests import TIMEOUT_S as REQUEST_TIMEOUT_S
+from observatory.bus.requests import Requests
 from observatory.bus.worker import Worker
 from observatory.model.agent import DEFAULT_INTERVAL_S, Heartbeat, write_heartbeat
 from observatory.model.clock import Clock, SystemClock
@@ -31,10 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from observatory.bus.broadcasts import Hearing, Told
     from observatory.bus.handlers import Handler
     from observatory.bus.letters import Requeued
+    from observatory.bus.mail import Inbox, Sent
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.event import Event
+    from observatory.model.health import Finding
+    from observatory.model.message import Reply
     from observatory.model.protocols import Page
     from observatory.model.snapshot import LinkView
     from observatory.model.task import Task
@@ -110,6 +120,9 @@ class Bus:
         self._pulse: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._doorbell = Doorbell(link, keys)
+        self._mail = Mail(link, keys, name, clock)
+        self._broadcasts = Broadcasts(link, keys, name, clock)
+        self._requests = Requests(link, keys, name, clock, self.publish_task)
 
     @classmethod
     def connect(cls, url: str, *, prefix: str = "cortex", name: str = "", clock: Clock | None = None) -> Self:
@@ -159,6 +172,9 @@ class Bus:
         if self._background:
             await asyncio.wait(self._background, timeout=2.0)
         await self._publish.flush()
+        await self._requests.close()
+        await self._broadcasts.close()
+        await self._mail.close()
         await self._doorbell.close()
         if self._keeper is not None and self._pulse is not None:
             self._keeper.stop()
@@ -322,6 +338,89 @@ class Bus:
     def worker(self, agent: str, handlers: Mapping[str, Handler], **options: Any) -> Worker:  # noqa: ANN401 - see Worker
         """Make a worker for *agent*; its options are those of `Worker`. Start it with `run`."""
         return Worker(self, agent, handlers, **options)
+
+    async def send_message(
+        self,
+        agent: str,
+        payload: Payload = None,
+        *,
+        type: str = "",  # noqa: A002 - the field's name on the wire
+        ttl: float = DEFAULT_TTL_S,
+        id: str | None = None,  # noqa: A002 - the field's name on the wire
+        correlation_id: str = "",
+        reply_to: str = "",
+    ) -> Sent:
+        """Put a message into one agent's mailbox; it stays there until the agent acknowledges it.
+
+        Args:
+            agent: Whom it is for; the answer says whether the bus has ever heard of it.
+            payload: Bytes or text as they are; anything else is written as JSON.
+            type: What kind of message it is.
+            ttl: Seconds from arrival after which it is dropped unread, with an event.
+            id: Message id; made here if not given. Sending an id again is answered, not repeated.
+            correlation_id: Ties a family of tasks and messages together.
+            reply_to: Where an answer is expected.
+
+        Raises:
+            BusBusyError: The mailbox is at its bound; nothing was added.
+        """
+        return await self._mail.send(
+            agent, payload, type=type, ttl=ttl, id=id, correlation_id=correlation_id, reply_to=reply_to
+        )
+
+    def inbox(self, agent: str, *, lease_s: float = MAIL_LEASE_S) -> Inbox:
+        """Return the mailbox of a local agent, to iterate over; each message waits for `ack`."""
+        return self._mail.inbox(agent, lease_s=lease_s)
+
+    async def broadcast(
+        self,
+        payload: Payload = None,
+        *,
+        type: str = "",  # noqa: A002 - the field's name on the wire
+        id: str | None = None,  # noqa: A002 - the field's name on the wire
+        correlation_id: str = "",
+    ) -> Told:
+        """Tell all agents; each hears it by its own cursor, and a gap if it was away for too long."""
+        return await self._broadcasts.tell(payload, type=type, id=id, correlation_id=correlation_id)
+
+    def broadcasts(self, agent: str, *, since: str | None = None) -> Hearing:
+        """Return what is told to all, from the cursor of *agent* on, to iterate over; see `broadcasts.Hearing`."""
+        return self._broadcasts.hear(agent, since=since)
+
+    async def request(
+        self,
+        type: str,  # noqa: A002 - the field's name on the wire
+        payload: Payload = None,
+        *,
+        queue: str = SHARED,
+        priority: Priority = Priority.NORMAL,
+        timeout: float = REQUEST_TIMEOUT_S,
+        wait: bool = False,
+    ) -> Reply:
+        """Publish a task and wait for what its handler returns.
+
+        Args:
+            type: Kind of work.
+            payload: Bytes or text as they are; anything else is written as JSON.
+            queue: `shared`, a capability or an agent.
+            priority: One of the four lanes.
+            timeout: Seconds to wait; the task is stale after them.
+            wait: Do not fail at once when nobody serves the queue.
+
+        Raises:
+            NoResponder: Nobody serves that queue.
+            RequestTimeout: Nobody answered in time.
+            RequestFailed: The task is dead or cancelled; `reply` says why.
+        """
+        return await self._requests.request(type, payload, queue=queue, priority=priority, timeout=timeout, wait=wait)
+
+    async def doctor(self, *, ha: bool | None = None) -> tuple[Finding, ...]:
+        """Look for dangerous settings and broken keys; each finding names its fix.
+
+        Args:
+            ha: Whether the deployment is meant to survive the loss of a server; found out if None.
+        """
+        return await examine(self.connection, self.keys, self.clock, ha=ha)
 
     async def dead_letters(self, *, after: str | None = None, limit: int = 100) -> Page[DeadLetter]:
         """Return dead letters, newest first, below the entry *after*."""

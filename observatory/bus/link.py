@@ -189,11 +189,13 @@ class Link:
         routed = list(keys) if keys is not None else [self._keys.delayed]
         tail = (len(routed), *routed, self._keys.prefix, *args)
 
+        suffix = "_RO" if chosen.read_only and self._flags else ""
+
         async def send() -> Reply:
             try:
-                return await self._client.execute_command("EVALSHA", chosen.sha, *tail)
+                return await self._client.execute_command(f"EVALSHA{suffix}", chosen.sha, *tail)
             except NoScriptError:
-                return await self._client.execute_command("EVAL", chosen.source, *tail)
+                return await self._client.execute_command(f"EVAL{suffix}", chosen.source, *tail)
 
         return await self.attempt(send, deadline_s=deadline_s)
 

@@ -122,6 +122,7 @@ async def observer_duties(bus: Bus) -> None:
     assert record.state is TaskState.QUEUED
     for lane in seen.lanes:
         await bus.entries(lane.lane)
+    await bus.delayed()
     await examine(bus.connection, bus.keys, SystemClock())
 
 
@@ -141,6 +142,7 @@ async def furnish(url: str, admin: Any) -> None:
     """Leave what an observer can see: a lane with a group, a queue, a dead letter, a beat, events."""
     async with Bus.connect(url) as bus:
         await bus.publish("ok", id="waiting")
+    await bus.publish("ok", id="later", delay=3600)
         await bus.publish("ok", queue="coding")
         await bus.heartbeat("pink")
     admin.xgroup_create("cortex:tasks:normal", "workers", id="0")
@@ -299,7 +301,13 @@ async def test_nobody_connects_without_info(bus_url: str, role: str) -> None:
             pass
 
 
-CALLED_BY = {"look.lua": "observer", "cancel.lua": "operator", "pause.lua": "operator", "requeue.lua": "operator"}
+CALLED_BY = {
+    "look.lua": "observer",
+    "delayed.lua": "observer",
+    "cancel.lua": "operator",
+    "pause.lua": "operator",
+    "requeue.lua": "operator",
+}
 """Who calls a script; all others are called by agents."""
 
 SCRIPTS = {

@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- A page of what waits for its time, soonest first. ARGV: prefix, offset, limit
 -- Returns per task {member, due ms, id, type, stream, attempt, fields}.
 

@@ -75,15 +75,14 @@ end
 local function waited(stream)
   local groups = redis.pcall('XINFO', 'GROUPS', stream)
   if groups.err then return -1 end
+  local from = '-'
   for _, flat in ipairs(groups) do
     local info = {}
     for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
-    if info['name'] == group then
-      local first = redis.call('XRANGE', stream, '(' .. info['last-delivered-id'], '+', 'COUNT', 1)[1]
-      return first and NOW - id_ms(first[1]) or -1
-    end
+    if info['name'] == group then from = '(' .. info['last-delivered-id'] end
   end
-  return -1
+  local first = redis.call('XRANGE', stream, from, '+', 'COUNT', 1)[1]
+  return first and NOW - id_ms(first[1]) or -1
 end
 
 for index = 2, #KEYS do
