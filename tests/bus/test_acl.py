@@ -142,7 +142,7 @@ async def furnish(url: str, admin: Any) -> None:
     """Leave what an observer can see: a lane with a group, a queue, a dead letter, a beat, events."""
     async with Bus.connect(url) as bus:
         await bus.publish("ok", id="waiting")
-    await bus.publish("ok", id="later", delay=3600)
+        await bus.publish("ok", id="later", delay=3600)
         await bus.publish("ok", queue="coding")
         await bus.heartbeat("pink")
     admin.xgroup_create("cortex:tasks:normal", "workers", id="0")
