@@ -79,8 +79,10 @@ class Runner:
 
     async def _attempt(self, handler: Prepared, delivery: Delivery) -> Settlement:
         context = TaskContext(self.bus, self.consumer, delivery.deliveries, delivery)
-        limit = asyncio.timeout(handler.timeout_s)
+        limit = None if handler.timeout_s is None else asyncio.timeout(handler.timeout_s)
         try:
+            if limit is None:
+                return self._done(delivery, await handler.call(delivery.task, context))
             async with limit:
                 result = await handler.call(delivery.task, context)
             return self._done(delivery, result)
@@ -90,7 +92,7 @@ class Runner:
             reason = Reason.MALFORMED if isinstance(error, MalformedPayloadError) else Reason.ERROR
             return self._failed(delivery, error, _message(error), reason, ())
         except Exception as error:  # a handler may raise anything; all of it is an answer
-            over = isinstance(error, TimeoutError) and limit.expired()
+            over = isinstance(error, TimeoutError) and limit is not None and limit.expired()
             message = f"TimeoutError: ran longer than {handler.timeout_s:g} s" if over else _message(error)
             return self._failed(delivery, error, message, Reason.ERROR, handler.retry_delays)
 

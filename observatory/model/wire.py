@@ -67,6 +67,7 @@ ABSENT_WORDS = frozenset({"", "null", "undefined", "None"})
 """What senders write where they mean nothing."""
 
 _ABSENT = frozenset(word.encode() for word in ABSENT_WORDS)
+_ODD = (_ABSENT - {b""}) | {b"[object Object]"}
 _DURATION = re.compile(r"([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*(ms|s|sec|m|min|h|d)?", re.IGNORECASE)
 _UNIT_S = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PRIORITY_WORDS = {
@@ -140,7 +141,17 @@ def read_entry(lane: Lane, entry_id: str, fields: Iterable[tuple[bytes, bytes]])
     Returns:
         The task, with everything that had to be forgiven in `notes`; or what cannot be one.
     """
-    raw = _spread(tuple(fields))
+    raw = tuple(fields)
+    if _shape(tuple([name for name, _ in raw])).plain:
+        plain = _read_plain(lane, entry_id, raw)
+        if plain is not None:
+            return plain
+    return read_any_entry(lane, entry_id, raw)
+
+
+def read_any_entry(lane: Lane, entry_id: str, fields: Fields) -> Task | Malformed:
+    """Read one lane entry by the full set of rules; `read_entry` has a shorter way to the same result for our own."""
+    raw = _spread(fields)
     notes: list[str] = []
     known, extra = _sort_out(raw, notes)
     known = _unwrap(known, extra, notes)
@@ -168,6 +179,36 @@ def read_entry(lane: Lane, entry_id: str, fields: Iterable[tuple[bytes, bytes]])
         role=_text(known.get("role")),
         extra=extra,
         notes=(*notes, *_disagreements(known, lane)),
+        fields=raw,
+    )
+
+
+def _read_plain(lane: Lane, entry_id: str, raw: Fields) -> Task | None:
+    """Read an entry as `encode` writes it; None if a value needs the full rules."""
+    values = [value for _, value in raw]
+    ident, kind, sender, to, priority, payload, content_type, created, ttl, attempt, _ = values
+    if not ident or len(ident) > MAX_ID_BYTES or not _ODD.isdisjoint(values):
+        return None
+    arrived = int(entry_id.partition("-")[0])
+    created_ms = _time_ms(created.decode("ascii", "replace"))
+    ttl_s = _seconds_of(ttl)
+    if created_ms is None or created_ms > arrived + SKEW_TOLERANCE_MS or ttl_s is None or not 0 < ttl_s < MAX_TTL_S:
+        return None
+    if priority != lane.priority.encode() or not attempt.isdigit():
+        return None
+    return Task(
+        id=_text(ident),
+        type=_text(kind),
+        payload=payload,
+        lane=lane,
+        entry_id=entry_id,
+        sender=_text(sender),
+        to=_text(to),
+        content_type=_text(content_type),
+        created_ms=created_ms,
+        arrived_ms=arrived,
+        ttl_s=ttl_s,
+        attempt=max(int(attempt), 1),
         fields=raw,
     )
 
@@ -257,11 +298,13 @@ class _Shape:
         known: Place and canonical name of each field that we know; of two that mean the same, the better one last.
         extra: Place and name of each field that we do not know.
         note: What had to be forgiven in the names; empty if nothing.
+        plain: They are the names that `encode` writes where nothing special is said.
     """
 
     known: tuple[tuple[int, str], ...]
     extra: tuple[tuple[int, bytes], ...]
     note: str
+    plain: bool
 
 
 @lru_cache(maxsize=512)
@@ -280,7 +323,8 @@ def _shape(names: tuple[bytes, ...]) -> _Shape:
         if alias != canonical:
             foreign.add(alias)
     known.sort(key=lambda item: (_name(names[item[0]]) == item[1], -item[0]))
-    return _Shape(tuple(known), tuple(extra), f"read {', '.join(sorted(foreign))} by another name" if foreign else "")
+    note = f"read {', '.join(sorted(foreign))} by another name" if foreign else ""
+    return _Shape(tuple(known), tuple(extra), note, plain=names == _PLAIN)
 
 
 def _sort_out(raw: Fields, notes: list[str]) -> tuple[dict[str, bytes], dict[bytes, bytes]]:

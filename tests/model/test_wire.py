@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from observatory.model.task import DEFAULT_TTL_S, Lane, NewTask, Priority, Task
-from observatory.model.wire import Malformed, duration_s, encode, read_dead_letter, read_entry, rfc3339
+from observatory.model.wire import Malformed, duration_s, encode, read_any_entry, read_dead_letter, read_entry, rfc3339
 
 HIGH = Lane("shared", Priority.HIGH)
 ARRIVED = 1_770_378_300_000
@@ -194,6 +194,16 @@ def test_reading_never_raises_and_loses_nothing(fields: list[tuple[bytes, bytes]
     assert entry.fields == tuple(fields)
     letter = read_dead_letter(ENTRY, fields)
     assert letter.fields == tuple(fields)
+
+
+@given(st.lists(VALUES, min_size=11, max_size=11), st.booleans())
+def test_the_short_way_leads_to_the_same_task(values: list[bytes], usual: bool) -> None:
+    """An entry in our own form is read as the full rules read it, whatever its values."""
+    names, own = encode(NewTask("x", b"{}", "i", priority=Priority.HIGH, sender="s", created_ms=ARRIVED))
+    if usual:
+        values = [odd if place in {5, 6} else ours for place, (odd, ours) in enumerate(zip(values, own, strict=True))]
+    fields = tuple(zip(names, values, strict=True))
+    assert read_entry(HIGH, ENTRY, fields) == read_any_entry(HIGH, ENTRY, fields)
 
 
 def test_of_a_repeated_field_of_a_dead_letter_ours_counts() -> None:
