@@ -4,11 +4,12 @@ Every change of state is one Lua script from `lua/` that also appends its event 
 record and its event move as one atom in one round trip. Start at `Bus` in `client`; key names live in `keys`.
 """
 
-from observatory.bus.client import Bus, CancelOutcome, Published, PublishOutcome
+from observatory.bus.client import Bus, CancelOutcome
 from observatory.bus.delivery import TaskContext
 from observatory.bus.handlers import DoNotRetry, Handling, Snooze
 from observatory.bus.letters import Requeued, RequeueOutcome
 from observatory.bus.observe import Cursor, Observation
+from observatory.bus.publisher import Published, PublishOutcome
 from observatory.bus.worker import Worker, WorkerStats
 
 __all__ = [

@@ -6,35 +6,34 @@ import asyncio
 import os
 import socket
 import uuid
-from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from observatory.bus import browse, letters, log
-from observatory.bus.batch import Batcher
 from observatory.bus.broadcasts import Broadcasts
 from observatory.bus.control import Doorbell, Heard
 from observatory.bus.doctor import examine
 from observatory.bus.keys import Keys
 from observatory.bus.lease import LeaseKeeper
-from observatory.bus.link import DEADLINE_S, Argument, Link
+from observatory.bus.link import DEADLINE_S, Link
 from observatory.bus.look import look
 from observatory.bus.mail import Mail
 from observatory.bus.observe import Cursor, Observation
 from observatory.bus.payload import Payload, written
 from observatory.bus.postman import LEASE_S as MAIL_LEASE_S
+from observatory.bus.publisher import DEDUPE_TTL_S, Published, Publisher
 from observatory.bus.requests import TIMEOUT_S as REQUEST_TIMEOUT_S
 from observatory.bus.requests import Requests
 from observatory.bus.worker import Worker
 from observatory.model.agent import DEFAULT_INTERVAL_S, Heartbeat, write_heartbeat
 from observatory.model.clock import Clock, SystemClock
-from observatory.model.errors import BusBusyError, BusError, UsageError
-from observatory.model.task import DEFAULT_TTL_S, MAX_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord, is_queue_name
+from observatory.model.errors import UsageError
+from observatory.model.task import DEFAULT_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord
 from observatory.model.text import line
-from observatory.model.wire import ABSENT_WORDS, MAX_PAYLOAD, encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from observatory.bus.broadcasts import Hearing, Told
@@ -49,41 +48,6 @@ if TYPE_CHECKING:
     from observatory.model.snapshot import LinkView
     from observatory.model.task import Task
     from observatory.model.wire import Malformed
-
-BATCH: Final = 128
-"""Tasks that travel in one call at most."""
-
-LANE_BOUND: Final = 1_000_000
-"""Entries in a lane above which publishing to it is refused."""
-
-MAX_ID: Final = 200
-"""Longest id of a task that may be published, in bytes of UTF-8."""
-
-
-class PublishOutcome(StrEnum):
-    """What became of a publish."""
-
-    QUEUED = "queued"
-    DELAYED = "delayed"
-    DUPLICATE = "duplicate"
-    """The bus knows a task of this id; nothing was added."""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The answer to a publish.
-
-    Attributes:
-        id: Task id.
-        outcome: What became of it.
-        entry_id: Its entry in the lane; for delayed work the name it waits under.
-        lane: The lane it is in or will be in.
-    """
-
-    id: str
-    outcome: PublishOutcome
-    entry_id: str
-    lane: Lane
 
 
 class CancelOutcome(StrEnum):
@@ -115,11 +79,12 @@ class Bus:
         self.keys = keys
         self.name = name
         self.clock = clock
-        self._publish = Batcher(self._send_tasks, most=BATCH, lanes=2)
+        self._publisher = Publisher(link, keys, clock)
         self._keeper: LeaseKeeper | None = None
         self._pulse: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._doorbell = Doorbell(link, keys)
+        self._skew_ms = 0
         self._mail = Mail(link, keys, name, clock)
         self._broadcasts = Broadcasts(link, keys, name, clock)
         self._requests = Requests(link, keys, name, clock, self.publish_task)
@@ -163,6 +128,8 @@ class Bus:
         """
         try:
             await self.connection.open(deadline_s=deadline_s)
+            seconds, micros = await self.connection.command("TIME", deadline_s=deadline_s)
+            self._skew_ms = int(seconds) * 1000 + int(micros) // 1000 - self.clock.now_ms()
         except BaseException:
             await self.connection.close()
             raise
@@ -171,7 +138,7 @@ class Bus:
         """Send what is under way, then close every connection."""
         if self._background:
             await asyncio.wait(self._background, timeout=2.0)
-        await self._publish.flush()
+        await self._publisher.close()
         await self._requests.close()
         await self._broadcasts.close()
         await self._mail.close()
@@ -203,9 +170,15 @@ class Bus:
         priority: Priority | str = Priority.NORMAL,
         ttl: float = DEFAULT_TTL_S,
         delay: float = 0.0,
+        at: datetime | None = None,
+        deadline: datetime | None = None,
         id: str | None = None,  # noqa: A002 - the field's name on the wire
+        dedupe: str = "",
+        dedupe_ttl: float = DEDUPE_TTL_S,
         sender: str | None = None,
         correlation_id: str = "",
+        reply_to: str = "",
+        durable: bool = False,
     ) -> Published:
         """Publish one task. Calls made by many coroutines at once share round trips.
 
@@ -216,15 +189,26 @@ class Bus:
             priority: One of the four lanes.
             ttl: Seconds from arrival (for delayed work: from becoming due) after which it is stale.
             delay: Seconds to wait before it becomes due.
+            at: When it becomes due, instead of *delay*; a naive time is local. The server's clock decides.
+            deadline: When it is stale, instead of *ttl*; a naive time is local. The server's clock decides.
             id: Task id; made here if not given. Publishing an id again is answered, not repeated.
+            dedupe: A key of the publisher's own: while it is remembered, publishing under it again is a duplicate.
+            dedupe_ttl: Seconds that *dedupe* is remembered.
             sender: Who publishes; the bus's name by default.
             correlation_id: Ties a family of tasks together.
+            reply_to: Stream below `<prefix>:reply:` that gets the result; `request` does it all.
+            durable: Answer only when it is on the disk of the server, at the price of the time that a sync takes.
 
         Raises:
             UsageError: A field cannot be taken; the message names it.
             BusBusyError: The lane is at its bound; nothing was added.
+            NotDurableError: It was added, and the server did not say in time that it is on disk.
         """
         body, content_type = written(payload)
+        if at is not None:
+            delay = max(self._seconds_until(at), 0.0)
+        if deadline is not None:
+            ttl = self._seconds_until(deadline) - delay
         return await self.publish_task(
             NewTask(
                 type=type,
@@ -238,12 +222,18 @@ class Bus:
                 ttl_s=ttl,
                 delay_s=delay,
                 correlation_id=correlation_id,
-            )
+                reply_to=reply_to,
+            ),
+            dedupe=dedupe,
+            dedupe_ttl=dedupe_ttl,
+            durable=durable,
         )
 
-    async def publish_task(self, task: NewTask) -> Published:
+    async def publish_task(
+        self, task: NewTask, *, dedupe: str = "", dedupe_ttl: float = DEDUPE_TTL_S, durable: bool = False
+    ) -> Published:
         """Publish one task that is complete with its id; see `publish`."""
-        return _accepted(task, await self._publish.submit(self._packed(task)))
+        return await self._publisher.one(task, dedupe=dedupe, dedupe_ttl=dedupe_ttl, durable=durable)
 
     async def publish_many(self, tasks: Iterable[NewTask]) -> list[Published]:
         """Publish many tasks, in order; see `publish`.
@@ -251,12 +241,7 @@ class Bus:
         Raises:
             BusBusyError: A lane is at its bound; tasks of other lanes, and those before it, were added.
         """
-        wanted = list(tasks)
-        packed = [self._packed(task) for task in wanted]
-        answers: list[tuple[str, str]] = []
-        for start in range(0, len(packed), BATCH):
-            answers += await self._send_tasks(packed[start : start + BATCH])
-        return [_accepted(task, answer) for task, answer in zip(wanted, answers, strict=True)]
+        return await self._publisher.many(tasks)
 
     async def cancel(self, task_id: str) -> CancelOutcome:
         """Take a task back, wherever it is; who runs it learns of it within milliseconds."""
@@ -483,81 +468,15 @@ class Bus:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def _packed(self, task: NewTask) -> _Packed:
-        """Check and encode a task before it joins a batch: one that cannot be sent fails alone."""
-        check(task)
-        complete = task if task.created_ms else replace(task, created_ms=self.clock.now_ms())
-        try:
-            names, values = encode(complete)
-        except UnicodeEncodeError as error:
-            raise UsageError(f"task {line(task.id, 64)}: a field holds text that is no Unicode: {error}") from error
-        queue = "" if task.queue == SHARED else task.queue
-        head = (self.keys.lane(task.lane), queue, task.id, task.type, task.sender, round(task.delay_s * 1000))
-        return names, head, values
-
-    async def _send_tasks(self, batch: Sequence[_Packed]) -> Sequence[tuple[str, str]]:
-        shapes: dict[tuple[bytes, ...], int] = {}
-        rows: list[Argument] = []
-        for names, head, values in batch:
-            rows += head
-            rows.append(shapes.setdefault(names, len(shapes) + 1))
-            rows += values
-        args: list[Argument] = [LANE_BOUND, len(shapes)]
-        for names in shapes:
-            args += (len(names), *names)
-        args += rows
-        return [(outcome.decode(), entry.decode()) for outcome, entry in await self.connection.call("publish", args)]
-
-
-_Packed = tuple[tuple[bytes, ...], tuple[Argument, ...], list[bytes]]
-"""A task on its way: names of its fields, what the script has to know of it, values of its fields."""
-
-
-def check(task: NewTask) -> None:
-    """Refuse a task that cannot be published.
-
-    Raises:
-        UsageError: A field cannot be taken; the message begins with its name.
-    """
-    if (
-        task.type
-        and is_queue_name(task.queue)
-        and 0 < len(task.id.encode("utf-8", "replace")) <= MAX_ID
-        and task.id not in ABSENT_WORDS
-        and len(task.payload) <= MAX_PAYLOAD
-        and 0 < task.ttl_s <= MAX_TTL_S
-        and 0 <= task.delay_s <= MAX_TTL_S
-    ):
-        return
-    size = len(task.payload)
-    for wrong, problem in (
-        (not task.type, "type: a task needs one"),
-        (not is_queue_name(task.queue), f"queue: {line(task.queue, 64)!r} cannot name one"),
-        (task.id in ABSENT_WORDS, f"id: {task.id!r} stands for none"),
-        (not 0 < len(task.id.encode("utf-8", "replace")) <= MAX_ID, f"id: 1 to {MAX_ID} bytes"),
-        (size > MAX_PAYLOAD, f"payload: {size} bytes, {MAX_PAYLOAD} at most"),
-        (not 0 < task.ttl_s <= MAX_TTL_S, f"ttl: {task.ttl_s} s, must be above zero and at most {MAX_TTL_S} s"),
-        (not 0 <= task.delay_s <= MAX_TTL_S, f"delay: {task.delay_s} s, must be from zero to {MAX_TTL_S} s"),
-    ):
-        if wrong:
-            raise UsageError(problem)
+    def _seconds_until(self, moment: datetime) -> float:
+        """Seconds of server time from now to *moment*; what the local clock is off by was measured when connecting."""
+        return (moment.timestamp() * 1000 - self.clock.now_ms() - self._skew_ms) / 1000
 
 
 async def _show_life(keeper: LeaseKeeper) -> None:
     while True:
         keeper.alive()
         await asyncio.sleep(0.5)
-
-
-def _accepted(task: NewTask, answer: tuple[str, str]) -> Published:
-    outcome, entry = answer
-    if outcome == "busy":
-        raise BusBusyError(f"lane {task.lane} is full", "let it drain, or publish to another queue")
-    if outcome == "refused":
-        raise BusError(
-            f"lane {task.lane} cannot be added to: {line(entry)}", "find its key with TYPE, rename or delete it"
-        )
-    return Published(task.id, PublishOutcome(outcome), entry, task.lane)
 
 
 def _priority(value: Priority | str) -> Priority:

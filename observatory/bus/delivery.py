@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from observatory.model.text import line
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -126,6 +128,20 @@ class TaskContext:
     consumer: str
     deliveries: int
     _delivery: Delivery
+
+    async def progress(self, share: float, note: str = "") -> None:
+        """Say how far the handler is; it stands in the task's record for whoever looks.
+
+        Args:
+            share: From 0 to 1.
+            note: One line in words.
+
+        Raises:
+            BusError: The engine cannot be told; the handler may as well go on.
+        """
+        record = self.bus.keys.record(self._delivery.task.id)
+        told = line(f"{min(max(share, 0.0), 1.0):.0%} {note}".strip(), 200)
+        await self.bus.connection.command("HSET", record, "progress", told)
 
     @property
     def cancelled(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from observatory.bus.client import LANE_BOUND
+from observatory.bus.publisher import LANE_BOUND
 from observatory.live.flow import UNKNOWN
 from observatory.live.rates import RateMeter, Sample
 from observatory.model import health

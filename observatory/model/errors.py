@@ -53,5 +53,9 @@ class BusBusyError(BusError):
     """A lane is at its bound: nothing was added, and nothing was dropped to make room."""
 
 
+class NotDurableError(BusError):
+    """What was written is not known to be on disk; it may well be."""
+
+
 class EngineError(ObservatoryError):
     """The embedded engine cannot be started or stopped: port or directory in use, binary missing."""

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from observatory.bus import Bus, DoNotRetry
+from observatory.bus import Bus, CancelOutcome, DoNotRetry, PublishOutcome
 from observatory.bus.acl import MESSAGES, PASSWORD, ROLES, STEERING, role_named, rules, set_user
-from observatory.bus.client import CancelOutcome, PublishOutcome
 from observatory.bus.doctor import examine
 from observatory.bus.letters import RequeueOutcome
 from observatory.model.clock import SystemClock

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from observatory.bus import PublishOutcome
-from observatory.bus import client as client_module
-from observatory.model.errors import BusBusyError, UsageError
+from observatory.bus import Bus, PublishOutcome
+from observatory.bus import publisher as publisher_module
+from observatory.model.clock import SystemClock
+from observatory.model.errors import BusBusyError, BusError, UsageError
 from observatory.model.task import TaskState
-
-if TYPE_CHECKING:
-    from observatory.bus import Bus
 
 
 async def test_a_published_task_is_a_plain_entry_that_any_language_reads(bus: Bus, raw: Any) -> None:
@@ -60,7 +59,7 @@ async def test_delayed_work_waits_outside_its_lane(bus: Bus, raw: Any) -> None:
 
 async def test_a_full_lane_refuses_and_drops_nothing(bus: Bus, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """At its bound a lane answers busy; what stands in it stays."""
-    monkeypatch.setattr(client_module, "LANE_BOUND", 2)
+    monkeypatch.setattr(publisher_module, "LANE_BOUND", 2)
     await bus.publish("x")
     await bus.publish("x")
     with pytest.raises(BusBusyError, match="normal is full"):
@@ -95,3 +94,66 @@ async def test_a_binary_payload_arrives_as_it_was(bus: Bus) -> None:
     answer = await bus.publish("x", body)
     (task,) = (await bus.entries(answer.lane)).items
     assert task.fields[5] == (b"payload", body)
+
+
+async def test_a_dedupe_key_makes_the_second_publish_a_duplicate_of_the_first(bus: Bus, raw: Any) -> None:
+    """Under one key there is one task, whatever id the second one brings; the key ends by itself."""
+    first = await bus.publish("x", dedupe="order-7", dedupe_ttl=60)
+    second = await bus.publish("x", dedupe="order-7", id="another")
+    assert (second.outcome, second.id, second.entry_id) == (PublishOutcome.DUPLICATE, first.id, first.entry_id)
+    assert raw.xlen("cortex:tasks:normal") == 1
+    assert 0 < raw.ttl("cortex:dedupe:order-7") <= 60
+    assert await bus.record("another") is None
+
+
+@pytest.mark.parametrize("ahead_h", [-1, 0, 1])
+async def test_the_servers_clock_decides_when_work_is_due(bus_url: str, ahead_h: int) -> None:
+    """A publisher whose clock is an hour off schedules and expires at the same moment as everybody else."""
+
+    class WrongClock(SystemClock):
+        def now_ms(self) -> int:
+            return super().now_ms() + ahead_h * 3_600_000
+
+    clock = WrongClock()
+    async with Bus.connect(bus_url, clock=clock) as bus:
+        real = datetime.now(UTC)
+        await bus.publish("x", at=real + timedelta(seconds=60), deadline=real + timedelta(seconds=90))
+        (waiting,) = (await bus.delayed()).items
+    assert abs(waiting.due_ms - (real.timestamp() + 60) * 1000) < 2000
+    assert 25 < float(dict(waiting.fields)[b"ttl"]) <= 30
+
+
+async def test_a_durable_publish_is_answered_when_it_is_on_disk(bus: Bus, raw: Any) -> None:
+    """Durable mode waits for the sync and says the same as any other publish."""
+    answer = await bus.publish("x", durable=True)
+    assert answer.outcome is PublishOutcome.QUEUED
+    assert raw.info("persistence")["aof_pending_bio_fsync"] == 0
+    raw.config_set("appendonly", "no")
+    try:
+        with pytest.raises(BusError, match="cannot tell when it is on disk"):
+            await bus.publish("x", durable=True)
+    finally:
+        raw.config_set("appendonly", "yes")
+    assert raw.xlen("cortex:tasks:normal") == 2
+
+
+@pytest.mark.parametrize("bad", ["null", "None", "🚀" * 60])
+async def test_an_id_that_readers_would_not_believe_is_refused(bus: Bus, bad: str) -> None:
+    """What readers take for no id, or for too long a one, cannot be published."""
+    with pytest.raises(UsageError, match=r"^id: "):
+        await bus.publish("x", id=bad)
+
+
+async def test_one_task_that_cannot_be_sent_fails_alone(bus: Bus, raw: Any) -> None:
+    """Of tasks that travel together, one with text that is no Unicode and one whose lane is no stream fail alone."""
+    raw.set("cortex:tasks:low", "mine")
+    answers = await asyncio.gather(
+        bus.publish("x"),
+        bus.publish("\ud800"),
+        bus.publish("x", priority="low"),
+        bus.publish("x"),
+        return_exceptions=True,
+    )
+    assert [type(answer).__name__ for answer in answers] == ["Published", "UsageError", "BusError", "Published"]
+    assert "WRONGTYPE" in str(answers[2])
+    assert raw.xlen("cortex:tasks:normal") == 2

@@ -1,8 +1,10 @@
 -- Publish tasks. An id that the bus remembers is a repeated send: it is answered, not added again.
 -- Tasks with the same field names share them: a shape is sent once a call.
 -- ARGV: prefix, lane bound, shapes, then per shape: n, n names;
---   then per task: stream, queue (empty: shared), id, type, sender, delay ms, shape, a value for each of its names
--- Returns per task {'queued' | 'delayed' | 'duplicate' | 'busy', entry} or {'refused', why}
+--   then per task: stream, queue (empty: shared), id, type, sender, delay ms, dedupe (empty, or `<ttl ms>:<key>`),
+--   shape, a value for each of its names
+-- Returns per task {'queued' | 'delayed' | 'duplicate' | 'busy', entry, id} or {'refused', why, id}; the id of a
+-- duplicate is that of the task that was there before.
 
 local bound = tonumber(ARGV[2])
 local kind_of = type
@@ -27,19 +29,36 @@ local function length_of(stream)
   return length
 end
 
+-- The task that was published under a dedupe key before; the key is taken if there was none.
+local function deduplicated(dedupe, id)
+  local ttl, name = string.match(dedupe, '^(%d+):(.*)$')
+  local key = PREFIX .. ':dedupe:' .. name
+  local before = redis.pcall('HGET', key, 'task')
+  if kind_of(before) == 'string' then return before end
+  if not before then
+    redis.call('HSET', key, 'task', id)
+    redis.call('PEXPIRE', key, ttl)
+  end
+  return nil
+end
+
 local answers = {}
 while at <= #ARGV do
   local stream, queue, id, type, sender = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local wait, names = tonumber(ARGV[at + 5]), shapes[tonumber(ARGV[at + 6])]
+  local wait, dedupe, names = tonumber(ARGV[at + 5]), ARGV[at + 6], shapes[tonumber(ARGV[at + 7])]
   local fields = {}
   for j = 1, #names do
     fields[2 * j - 1] = names[j]
-    fields[2 * j] = ARGV[at + 6 + j]
+    fields[2 * j] = ARGV[at + 7 + j]
   end
-  at = at + 7 + #names
+  at = at + 8 + #names
 
   local known = recall(id, 'entry')[1]
   local outcome, entry
+  local twin = not known and dedupe ~= '' and length_of(stream) < bound and deduplicated(dedupe, id)
+  if twin then
+    id, known = twin, recall(twin, 'entry')[1] or ''
+  end
   if known then
     outcome, entry = 'duplicate', known
   elseif length_of(stream) >= bound then
@@ -59,7 +78,7 @@ while at <= #ARGV do
     remember(id, RECORD_TTL + math.floor(wait / 1000), 'state', outcome, 'lane', stream, 'entry', entry, 'type', type)
     event(wait > 0 and 'scheduled' or 'published', id, type, stream, sender, '1', '', '', '')
   end
-  answers[#answers + 1] = {outcome, entry}
+  answers[#answers + 1] = {outcome, entry, id}
 end
 count_events()
 return answers
