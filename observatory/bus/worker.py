@@ -120,7 +120,7 @@ class Worker:
         self._on_settled = on_settled
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix=f"{agent}-handler")
         order = Order((f"@{agent}", *self._queues), aging or {}, weights or {})
-        self._intake = Intake(bus, order, group, self.consumer, lease_s=lease_s, max_deliveries=max_deliveries)
+        self.intake = Intake(bus, order, group, self.consumer, lease_s=lease_s, max_deliveries=max_deliveries)
         self._runner = Runner(bus, self.consumer, prepare(handlers, middleware, retry_delays, self._pool))
         self._settler = Settler(bus.connection, group, self.consumer, self._answered)
         self._held: dict[tuple[str, str], Delivery] = {}
@@ -134,6 +134,11 @@ class Worker:
     def running(self) -> int:
         """Handlers that run now."""
         return len(self._handling)
+
+    @property
+    def recovering(self) -> int:
+        """Deliveries that this worker has taken over, or was brought by a read, and has no free slot for yet."""
+        return len(self._ready)
 
     async def run(self, *, drain_s: float = 30.0) -> None:
         """Work until `stop` is called, then let running handlers finish, give back the rest, and leave.
@@ -164,7 +169,7 @@ class Worker:
             self._bus.unlisten(self._heard)
             await self._leave(helpers)
             keeper.forget(holder)
-            await self._intake.close()
+            await self.intake.close()
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
@@ -189,21 +194,21 @@ class Worker:
         if self._ready:
             await self._adopt(free)
             return
-        batch = await self._intake.take(free)
+        batch = await self.intake.take(free)
         for delivery, started in batch.entries:
             if started:
                 self._begin(delivery)
             else:
                 self._ready.append(delivery)
         if not batch.entries and not self._stopping.is_set():
-            found = await self._intake.wait(batch.next_due_ms)
+            found = await self.intake.wait(batch.next_due_ms)
             self._ready.extend(found)
 
     async def _adopt(self, free: int) -> None:
         """Start deliveries that did not come by `take`, most urgent first, as many as there are free slots."""
-        self._ready.sort(key=lambda delivery: self._intake.rank(delivery.stream))
+        self._ready.sort(key=lambda delivery: self.intake.rank(delivery.stream))
         chosen = self._ready[:free]
-        answers = await self._intake.adopt(chosen)
+        answers = await self.intake.adopt(chosen)
         del self._ready[:free]
         for delivery, runs in zip(chosen, answers, strict=True):
             if runs:
@@ -256,8 +261,8 @@ class Worker:
             await asyncio.wait(broken_off, timeout=STOP_S)
         await self._settler.drain(STOP_S)
         with contextlib.suppress(BusError):
-            await self._intake.give_back([*self._ready, *self._held.values()])
-            await self._intake.leave()
+            await self.intake.give_back([*self._ready, *self._held.values()])
+            await self.intake.leave()
             await self._beat("stopped")
 
     def _leased(self, delivery: Delivery, answer: int) -> None:
@@ -281,7 +286,7 @@ class Worker:
 
     def _wake(self) -> None:
         self._changed.set()
-        self._intake.wake()
+        self.intake.wake()
 
     async def _on_and_on(self, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a helper's step; whatever one step meets, the next one comes."""
@@ -338,11 +343,11 @@ class Worker:
             return
         if room > 0:
             held = {*self._held, *(delivery.key for delivery in self._ready)}
-            found = await self._intake.recover(room, held)
+            found = await self.intake.recover(room, held)
             if found:
                 self._ready.extend(found)
                 self._wake()
-        await self._intake.tidy()
+        await self.intake.tidy()
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

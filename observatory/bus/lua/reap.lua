@@ -5,7 +5,7 @@
 
 local stream = KEYS[1]
 local group, consumer, want = ARGV[2], ARGV[3], tonumber(ARGV[6])
-local PAGES = 50  -- one XAUTOCLAIM looks at ten entries for each that it may claim; so many calls bound this one
+local PAGES = 500  -- one XAUTOCLAIM looks at ten entries for each that it may claim; so many calls bound this one
 local cursor, claimed, lost = ARGV[5], {}, {}
 for _ = 1, PAGES do
   local reply = redis.pcall('XAUTOCLAIM', stream, group, consumer, ARGV[4], cursor, 'COUNT', want - #claimed)
