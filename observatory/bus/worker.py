@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from observatory.bus.client import Bus
     from observatory.bus.delivery import Settlement
+    from observatory.bus.intake import Batch
 
 LEASE_S: Final = 30.0
 """Seconds that a delivery belongs to a consumer that has stopped renewing it."""
@@ -43,6 +44,7 @@ STOP_S: Final = 5.0
 """Seconds that what a stopping worker still has to tell the engine may take; the rest passes on with its lease."""
 
 _UNSETTLED: Final = 1024
+_PIPELINED: Final = 16
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +128,8 @@ class Worker:
         self._held: dict[tuple[str, str], Delivery] = {}
         self._handling: set[asyncio.Task[None]] = set()
         self._ready: list[Delivery] = []
+        self._ahead: asyncio.Task[Batch] | None = None
+        self._ahead_want = 0
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._over = False
@@ -180,8 +184,8 @@ class Worker:
     async def _fetch_until_stopped(self) -> None:
         while not self._stopping.is_set():
             self._changed.clear()
-            free = self._concurrency - len(self._handling)
-            if free <= 0 or len(self._held) > self._concurrency + _UNSETTLED:
+            free = self._concurrency - len(self._handling) - self._ahead_want
+            if (free <= 0 and self._ahead is None) or len(self._held) > self._concurrency + _UNSETTLED:
                 await self._changed.wait()
                 continue
             try:
@@ -191,10 +195,21 @@ class Worker:
                 await self._pause(random.uniform(0.5, 1.5))
 
     async def _fetch(self, free: int) -> None:
-        if self._ready:
+        if self._ready and free > 0:
             await self._adopt(free)
             return
-        batch = await self.intake.take(free)
+        # With many slots they are filled by halves: while one half is read and begun, the engine takes the other.
+        half = max(self._concurrency // 2, 1) if self._concurrency >= _PIPELINED else free
+        if self._ahead is not None:
+            ahead, want, self._ahead, self._ahead_want = self._ahead, self._ahead_want, None, 0
+            batch = await ahead
+        else:
+            want = min(free, half)
+            batch = await self.intake.take(want)
+        rest = min(self._concurrency - len(self._handling) - len(batch.entries), half)
+        if len(batch.entries) == want and rest > 0 and half < self._concurrency and not self._stopping.is_set():
+            self._ahead_want = rest
+            self._ahead = asyncio.create_task(self.intake.take(rest), name=f"{self.agent}-take")
         for delivery, started in batch.entries:
             if started:
                 self._begin(delivery)
@@ -259,6 +274,9 @@ class Worker:
         if broken_off:
             # A handler that swallows its cancellation must not hold the process; its work passes on below.
             await asyncio.wait(broken_off, timeout=STOP_S)
+        if self._ahead is not None:
+            with contextlib.suppress(BusError):
+                self._ready.extend(delivery for delivery, _ in (await self._ahead).entries)
         await self._settler.drain(STOP_S)
         with contextlib.suppress(BusError):
             await self.intake.give_back([*self._ready, *self._held.values()])
