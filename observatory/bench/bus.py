@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import redis.asyncio as aioredis
+from redis.exceptions import NoScriptError
 
 from observatory.bench.frame import Bound, Figure, alternate, percentile, summarised
+from observatory.bench.steady import Steady
 from observatory.bus import Bus, TaskContext
+from observatory.bus.scripts import script
 from observatory.engine import Engine
 from observatory.model.task import Lane, NewTask, Priority
 from observatory.model.wire import encode
@@ -55,7 +58,16 @@ async def figures(*, quick: bool) -> list[Figure]:
                     rounds=rounds,
                     bound=Bound(must=40_000, aim=80_000),
                 ),
+                await alternate(
+                    "whole life, producer and worker in one process",
+                    "tasks/s",
+                    pair.life,
+                    pair.raw_life,
+                    rounds=rounds,
+                    bound=Bound(must=15_000, aim=25_000, must_ratio=0.7, aim_ratio=0.9),
+                ),
                 *await pair.latency(rounds),
+                *await Steady(bus, raw).figures(quick=quick),
                 await alternate(
                     "engine CPU per task life",
                     "µs",
@@ -63,6 +75,14 @@ async def figures(*, quick: bool) -> list[Figure]:
                     None,
                     rounds=rounds,
                     bound=Bound(must=25, aim=15, lower=True),
+                ),
+                await alternate(
+                    "script calls per task life at load",
+                    "calls",
+                    pair.calls,
+                    None,
+                    rounds=1,
+                    bound=Bound(must=0.2, aim=0.05, lower=True),
                 ),
                 await alternate(
                     "engine memory per queued task",
@@ -127,7 +147,7 @@ class _Pair:
     async def drain(self) -> float:
         """Tasks per second taken and settled by one worker whose handler does nothing."""
         await self._fill()
-        return self.tasks / await self._work_off()
+        return self.tasks / await self._work_off(self.tasks)
 
     async def raw_drain(self) -> float:
         """Entries per second by bare XREADGROUP, XACK and XDEL in pages."""
@@ -146,6 +166,52 @@ class _Pair:
             pipe.execute_command("XDEL", "bench", *idents)
             await pipe.execute()
         return self.tasks / (time.perf_counter() - start)
+
+    async def life(self) -> float:
+        """Tasks per second that are published by many coroutines and worked off at the same time."""
+        await self.raw.flushall()
+        each = self.tasks // PUBLISHERS
+
+        async def publisher() -> None:
+            for _ in range(each):
+                await self.bus.publish("bench", PAYLOAD)
+
+        start = time.perf_counter()
+        await asyncio.gather(self._work_off(each * PUBLISHERS), *(publisher() for _ in range(PUBLISHERS)))
+        return each * PUBLISHERS / (time.perf_counter() - start)
+
+    async def raw_life(self) -> float:
+        """Tasks per second through the same scripts, called in a bare loop with arguments made beforehand."""
+        await self.raw.flushall()
+        batches = [_publish_arguments(start) for start in range(0, self.tasks, BATCH)]
+        streams = [self.bus.keys.lane(Lane("shared", priority)) for priority in Priority]
+        start = time.perf_counter()
+        for batch in batches:
+            await self._script("publish", [self.bus.keys.delayed], batch)
+            taken = await self._script("take", streams, ["workers", "me", BATCH])
+            rows: list[Any] = ["workers", "me", len(taken[0])]
+            for place, ident, flat, _ in taken[0]:
+                rows += (streams[place], ident, 1, "done", flat[1], "bench", 1, 0, 0, "", "")
+            await self._script("settle", [self.bus.keys.delayed], rows)
+        return len(batches) * BATCH / (time.perf_counter() - start)
+
+    async def calls(self) -> float:
+        """Script calls for one life of a task, with as many slots as a batch."""
+        await self.raw.execute_command("CONFIG", "RESETSTAT")
+        await self._fill()
+        await self._work_off(self.tasks)
+        stats: dict[str, Any] = await self.raw.info("commandstats")
+        return (
+            float(sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("evalsha", "eval"))) / self.tasks
+        )
+
+    async def _script(self, name: str, keys: list[str], args: list[Any]) -> Any:  # noqa: ANN401 - a script's reply
+        chosen = script(name)
+        tail = (len(keys), *keys, self.bus.keys.prefix, *args)
+        try:
+            return await self.raw.execute_command("EVALSHA", chosen.sha, *tail)
+        except NoScriptError:
+            return await self.raw.execute_command("EVAL", chosen.source, *tail)
 
     async def latency(self, rounds: int) -> list[Figure]:
         """From publish to the start of a handler on an idle engine, beside XADD to a blocked XREADGROUP."""
@@ -173,7 +239,7 @@ class _Pair:
         await self.raw.flushall()
         before = await self._engine_seconds()
         await self._fill()
-        await self._work_off()
+        await self._work_off(self.tasks)
         return (await self._engine_seconds() - before) / self.tasks * 1e6
 
     async def memory(self) -> float:
@@ -196,13 +262,13 @@ class _Pair:
                 pipe.execute_command("XADD", "bench", "*", *_entry())
             await pipe.execute()
 
-    async def _work_off(self) -> float:
+    async def _work_off(self, tasks: int) -> float:
         done, finished = 0, asyncio.Event()
 
         async def handle(_task: Task, _context: TaskContext) -> None:
             nonlocal done
             done += 1
-            if done == self.tasks:
+            if done == tasks:
                 finished.set()
 
         worker = self.bus.worker("bench", {"bench": handle}, concurrency=SLOTS)
@@ -270,6 +336,16 @@ class _Pair:
         full = (await self.raw.info("memory"))["used_memory"]
         await self.raw.execute_command("FLUSHALL", "SYNC")
         return float(full - (await self.raw.info("memory"))["used_memory"]) / self.tasks
+
+
+def _publish_arguments(start: int) -> list[Any]:
+    rows: list[Any] = []
+    names: tuple[bytes, ...] = ()
+    for number in range(start, start + BATCH):
+        task = NewTask("bench", PAYLOAD, f"bench-{number}", sender="bench", created_ms=1_770_000_000_000)
+        names, values = encode(task)
+        rows += (f"cortex:tasks:{LANE.priority}", "", task.id, task.type, task.sender, 0, "", 1, *values)
+    return [10**9, 1, len(names), *names, *rows]
 
 
 def _entry() -> list[bytes]:
