@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.command import Command as PaletteEntry
 from textual.command import CommandPalette
+from textual.drivers.linux_driver import LinuxDriver
 from textual.worker import Worker, WorkerState
 
 from observatory.model.clock import Clock, SystemClock
@@ -16,6 +17,7 @@ from observatory.model.text import line
 from observatory.tui.commands import bindings, run_command, why_not
 from observatory.tui.crash import CrashReporting
 from observatory.tui.desk import Desk, nothing_yet
+from observatory.tui.lean import LeanDriver
 from observatory.tui.messages import SnapshotArrived
 from observatory.tui.palette import CommandProvider, ThemeProvider
 from observatory.tui.screens.base import DataScreen
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from textual import events
     from textual.binding import BindingType
+    from textual.driver import Driver
 
     from observatory.model.plan import Report
     from observatory.model.protocols import Actions, Source
@@ -89,6 +92,8 @@ class ObservatoryApp(CrashReporting):
         self._on_theme_chosen = on_theme_chosen
         self._theme_before: str | None = None
         self._visited: list[str] = []
+        self._mounted = {FIRST}
+        self._at_once = False
         self._generation = 0
         self.animation_level = "none"
         for spec in themes.specs.values():
@@ -166,15 +171,38 @@ class ObservatoryApp(CrashReporting):
     async def _go(self, name: str) -> None:
         if name != self.current_mode:
             self._visited.append(name)
-            await self.switch_mode(name)
+            await self._turn_to(name)
 
     async def _back(self, _argument: str) -> None:
         """Go to the view before; from the first one, leave."""
         if len(self._visited) > 1:
             self._visited.pop()
-            await self.switch_mode(self._visited[-1])
+            await self._turn_to(self._visited[-1])
         else:
             self.exit(0)
+
+    async def _turn_to(self, name: str) -> None:
+        """Show the screen called *name*; one that exists is brought up to date first and then painted at once."""
+        self._at_once = name in self._mounted
+        self._mounted.add(name)
+        try:
+            if self._at_once:
+                for screen in self.get_screen_stack(name):
+                    if isinstance(screen, DataScreen):
+                        screen.show(self.desk.shown, at_once=True)
+            await self.switch_mode(name)
+        finally:
+            self._at_once = False
+
+    def delay_update(self, delay: float = 0.05) -> None:
+        """Hold the painting back while Textual puts a new screen together; one that exists needs no such pause."""
+        if not self._at_once:
+            super().delay_update(delay)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Write less to a terminal; a driver that the environment names is left as it is."""
+        chosen = super().get_driver_class()
+        return LeanDriver if chosen is LinuxDriver else chosen
 
     async def _clear(self, _argument: str) -> None:
         """Go back, but never leave."""

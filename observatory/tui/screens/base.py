@@ -80,10 +80,15 @@ class DataScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was shown."""
-        self.show(self.desk.shown)
+        self.show(self.desk.shown, at_once=True)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Bring every panel to *snapshot*, one small repaint after the other; a newer snapshot takes over."""
+    def show(self, snapshot: Snapshot, *, at_once: bool = False) -> None:
+        """Bring every panel to *snapshot*, one small repaint after the other; a newer snapshot takes over.
+
+        Args:
+            snapshot: What is to be seen.
+            at_once: Do not spread the repaints, because the screen comes into view with them.
+        """
         self._generation += 1
         known = bool(snapshot.at_ms)
         old = known and self.desk.is_old
@@ -92,7 +97,7 @@ class DataScreen(Screen[None]):
             if not isinstance(drawn, (StatusLine, FooterLine)):
                 drawn.set_truth(known=known, old=old)
         for index, step in enumerate(self.steps(snapshot)):
-            if index and self.desk.stagger_s:
+            if index and self.desk.stagger_s and not at_once:
                 self.set_timer(index * self.desk.stagger_s, self._late_step(step, self._generation))
             else:
                 step.paint()
