@@ -125,7 +125,8 @@ class Intake:
         reply = await self.bus.connection.call("take", (self.group, self.consumer, want, *patience), streams)
         rows, due, avoid, remade = reply
         self._avoid = frozenset(stream.decode() for stream, _ in avoid)
-        await self._note_groups({stream.decode() for stream in remade})
+        visited = set(streams) - self._avoid if len(rows) < want else set()
+        await self._note_groups({stream.decode() for stream in remade}, visited)
         entries = tuple(
             (self._delivery(streams[index], ident, flat, 1), bool(started)) for index, ident, flat, started in rows
         )
@@ -227,10 +228,10 @@ class Intake:
     def _patience(self, streams: Sequence[str]) -> list[int]:
         return [round(self.order.aging.get(self._lane_of[stream].priority, 0) * 1000) for stream in streams]
 
-    async def _note_groups(self, made: set[str]) -> None:
+    async def _note_groups(self, made: set[str], visited: set[str]) -> None:
         """A group that this worker has seen and that had to be made again means that somebody lost data."""
         lost = made & self._seen
-        self._seen.update(self._streams)
+        self._seen |= made | visited
         if lost:
             args = [part for stream in sorted(lost) for part in ("data_loss_suspected", stream, self.consumer)]
             with contextlib.suppress(BusError):

@@ -58,6 +58,7 @@ class LeaseKeeper:
         self._holders: dict[Holder, tuple[Held, Told]] = {}
         self._alive_at = time.monotonic()
         self._stopped = threading.Event()
+        self._poked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="observatory-leases", daemon=True)
 
     def start(self) -> None:
@@ -67,6 +68,7 @@ class LeaseKeeper:
     def stop(self) -> None:
         """Stop renewing; what is held expires by itself."""
         self._stopped.set()
+        self._poked.set()
 
     def alive(self) -> None:
         """Say that the event loop runs; call it at least once a second from the loop."""
@@ -74,7 +76,9 @@ class LeaseKeeper:
 
     def keep_pace(self, lease_s: float) -> None:
         """Renew often enough for a lease of *lease_s* seconds as well."""
-        self._interval_s = min(self._interval_s, lease_s / RENEWALS_PER_LEASE)
+        if lease_s / RENEWALS_PER_LEASE < self._interval_s:
+            self._interval_s = lease_s / RENEWALS_PER_LEASE
+            self._poked.set()
 
     def register(self, holder: Holder, held: Held, told: Told) -> None:
         """Renew for *holder* what *held* returns, and tell the answer for each delivery.
@@ -91,7 +95,11 @@ class LeaseKeeper:
         self._holders.pop(holder, None)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._interval_s):
+        while not self._stopped.is_set():
+            self._poked.wait(self._interval_s)
+            self._poked.clear()
+            if self._stopped.is_set():
+                break
             if time.monotonic() - self._alive_at > LOOP_GRACE_S:
                 continue
             for holder, (held, told) in list(self._holders.items()):

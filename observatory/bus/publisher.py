@@ -37,7 +37,7 @@ Packed = tuple[tuple[bytes, ...], "tuple[Argument, ...]", list[bytes]]
 """A task on its way: names of its fields, what the script has to know of it, values of its fields."""
 
 Answer = tuple[str, str, str]
-"""What the script said to one task: outcome, entry, id."""
+"""What the script said to one task: outcome, entry, and the id of the task that has its dedupe key, if another."""
 
 
 class PublishOutcome(StrEnum):
@@ -164,16 +164,16 @@ def check(task: NewTask) -> None:
 
 
 def _decoded(answer: Sequence[bytes]) -> Answer:
-    outcome, entry, ident = answer
-    return outcome.decode(), entry.decode("utf-8", "replace"), ident.decode("utf-8", "surrogateescape")
+    outcome, entry, twin = answer
+    return outcome.decode(), entry.decode("utf-8", "replace"), twin.decode("utf-8", "surrogateescape")
 
 
 def _accepted(task: NewTask, answer: Answer) -> Published:
-    outcome, entry, ident = answer
+    outcome, entry, twin = answer
     if outcome == "busy":
         raise BusBusyError(f"lane {task.lane} is full", "let it drain, or publish to another queue")
     if outcome == "refused":
         raise BusError(
             f"lane {task.lane} cannot be added to: {line(entry)}", "find its key with TYPE, rename or delete it"
         )
-    return Published(ident, PublishOutcome(outcome), entry, task.lane)
+    return Published(twin or task.id, PublishOutcome(outcome), entry, task.lane)

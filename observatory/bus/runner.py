@@ -71,11 +71,15 @@ class Runner:
             return await self._attempt(handler, delivery)
         except asyncio.CancelledError as error:
             if delivery.cancelled:
-                return self._settlement(delivery, Outcome.CANCELLED)
+                return self.cancelled(delivery)
             if over():
                 return None
             # Nobody cancelled it from outside: the handler did it to itself, which is one more way to fail.
             return self._failed(delivery, error, _message(error), Reason.ERROR, handler.retry_delays)
+
+    def cancelled(self, delivery: Delivery) -> Settlement:
+        """Say how a delivery is to be settled whose handler was cancelled before it began."""
+        return self._settlement(delivery, Outcome.CANCELLED)
 
     async def _attempt(self, handler: Prepared, delivery: Delivery) -> Settlement:
         context = TaskContext(self.bus, self.consumer, delivery.deliveries, delivery)

@@ -15,6 +15,7 @@ import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from observatory.bus.delivery import Delivery, Outcome
@@ -230,10 +231,6 @@ class Worker:
                 self._begin(delivery)
 
     def _begin(self, delivery: Delivery) -> None:
-        if delivery.key in self._held:
-            # A reap took over what this worker still runs: the handler goes on under the new token.
-            self._held[delivery.key].deliveries = delivery.deliveries
-            return
         self._held[delivery.key] = delivery
         if delivery.deliveries > 1:
             self.stats.recovered += 1
@@ -241,10 +238,13 @@ class Worker:
         task = asyncio.create_task(self._handle(delivery))
         delivery.running = task
         self._handling.add(task)
-        task.add_done_callback(self._handled)
+        task.add_done_callback(partial(self._handled, delivery))
 
-    def _handled(self, task: asyncio.Task[None]) -> None:
+    def _handled(self, delivery: Delivery, task: asyncio.Task[None]) -> None:
         self._handling.discard(task)
+        if task.cancelled() and delivery.cancelled:
+            # Cancelled before its first step, a coroutine never runs: nobody else will say how this ended.
+            self._settler.settle(delivery, self._runner.cancelled(delivery))
         self._changed.set()
 
     async def _handle(self, delivery: Delivery) -> None:
@@ -361,9 +361,13 @@ class Worker:
             return
         if room > 0:
             held = {*self._held, *(delivery.key for delivery in self._ready)}
-            found = await self.intake.recover(room, held)
-            if found:
-                self._ready.extend(found)
+            for delivery in await self.intake.recover(room, held):
+                if delivery.key in self._held:
+                    # Reaped from itself, after a while without renewals: the handler goes on under the new token.
+                    self._held[delivery.key].deliveries = delivery.deliveries
+                else:
+                    self._ready.append(delivery)
+            if self._ready:
                 self._wake()
         await self.intake.tidy()
 

@@ -3,8 +3,8 @@
 -- ARGV: prefix, lane bound, shapes, then per shape: n, n names;
 --   then per task: stream, queue (empty: shared), id, type, sender, delay ms, dedupe (empty, or `<ttl ms>:<key>`),
 --   shape, a value for each of its names
--- Returns per task {'queued' | 'delayed' | 'duplicate' | 'busy', entry, id} or {'refused', why, id}; the id of a
--- duplicate is that of the task that was there before.
+-- Returns per task {'queued' | 'delayed' | 'duplicate' | 'busy', entry, twin} or {'refused', why, ''}; the twin is the
+-- id of the task that was published under the same dedupe key before.
 
 local bound = tonumber(ARGV[2])
 local kind_of = type
@@ -76,9 +76,11 @@ while at <= #ARGV do
   if outcome == 'queued' or outcome == 'delayed' then
     if queue ~= '' then redis.call('SADD', PREFIX .. ':tasks:queues', queue) end
     remember(id, RECORD_TTL + math.floor(wait / 1000), 'state', outcome, 'lane', stream, 'entry', entry, 'type', type)
+    -- After a jump of the clock ids stay in the future; the record says when the task really came.
+    if outcome == 'queued' and id_ms(entry) > NOW + 1000 then remember(id, nil, 'arrived', NOW_TEXT) end
     event(wait > 0 and 'scheduled' or 'published', id, type, stream, sender, '1', '', '', '')
   end
-  answers[#answers + 1] = {outcome, entry, id}
+  answers[#answers + 1] = {outcome, entry, twin or ''}
 end
 count_events()
 return answers

@@ -39,10 +39,12 @@ local function again(stream, entry, fields, id, type, attempt, following, wait, 
 end
 
 -- Whether the record says that this consumer settled this delivery in this way before, and the reply was lost.
-local function stands(id, stream, entry, outcome)
-  local record = recall(id, 'state', 'entry', 'owner')
+local function stands(id, stream, entry, outcome, attempt)
+  local record = recall(id, 'state', 'entry', 'owner', 'attempt')
   local state = record[1]
-  if outcome == 'retry' or outcome == 'snooze' then return state == 'delayed' and record[2] == stream .. ' ' .. entry end
+  if outcome == 'snooze' then return state == 'delayed' and record[2] == stream .. ' ' .. entry end
+  -- A later attempt is proof that this one was settled as failed, whatever has become of it since.
+  if outcome == 'retry' then return (tonumber(record[4]) or 1) > tonumber(attempt) end
   return state == outcome and record[3] == consumer and (outcome == 'dead' or record[2] == entry)
 end
 
@@ -50,7 +52,7 @@ local function settle(at, extra)
   local stream, entry, outcome = ARGV[at], ARGV[at + 1], ARGV[at + 3]
   local id, type, attempt, ms, message = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 10]
   if ours[stream][entry] ~= tonumber(ARGV[at + 2]) then
-    return stands(id, stream, entry, outcome) and 'again' or 'lost'
+    return stands(id, stream, entry, outcome, attempt) and 'again' or 'lost'
   end
   if is_cancelled(id) then
     forget_cancel(id)

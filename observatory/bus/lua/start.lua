@@ -1,8 +1,9 @@
 -- Mark a delivered entry as running, or divert it; used by `take` and by `adopt`.
 -- Returns true if the entry is to run.
 local function start(stream, consumer, entry, deliveries, id, type, attempt, arrived, ttl_ms)
-  local record = recall(id, 'entry', 'state', 'cancel')
+  local record = recall(id, 'entry', 'state', 'cancel', 'arrived')
   local known = record[1] == entry
+  if known and record[4] then arrived = math.min(arrived, tonumber(record[4]) or arrived) end
   if known and is_cancelled(id) then
     if record[2] ~= 'cancelled' then
       settled(id, 'cancelled', '')
