@@ -453,7 +453,8 @@ def _integer(value: bytes | None) -> int | None:
 
 
 def _seconds(value: float) -> bytes:
-    return (str(int(value)) if value == int(value) else repr(value)).encode()
+    """Write seconds to the millisecond, which is as fine as the bus tells time."""
+    return (str(int(value)) if value == int(value) else f"{value:.3f}".rstrip("0")).encode()
 
 
 def _name(name: bytes) -> str:
