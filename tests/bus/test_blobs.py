@@ -47,7 +47,7 @@ LARGE = bytes(range(256)) * 1025
 DIGEST = hashlib.sha256(LARGE).hexdigest()
 
 WRITER = """
-import asyncio, pathlib, sys
+import asyncio, os, pathlib, sys
 from observatory.bus.blobs import BlobStore
 step, folder = sys.argv[1:]
 def stop(*_):
