@@ -454,7 +454,8 @@ def _integer(value: bytes | None) -> int | None:
 
 def _seconds(value: float) -> bytes:
     """Write seconds to the millisecond, which is as fine as the bus tells time."""
-    return (str(int(value)) if value == int(value) else f"{value:.3f}".rstrip("0")).encode()
+    whole = int(value)
+    return (str(whole) if value == whole else f"{max(value, 0.001):.3f}".rstrip("0")).encode()
 
 
 def _name(name: bytes) -> str:
