@@ -59,7 +59,7 @@ async def test_the_library_agent_completes_what_it_published(bus_cli: Cli, raw: 
 
 def test_every_program_in_the_readme_is_tested() -> None:
     """A block of Python without a marker would not be run by anyone."""
-    assert README.count("```python") == len(PROGRAMS) == 2
+    assert README.count("```python") == len(PROGRAMS) == 3
 
 
 def test_the_theme_in_the_readme_can_be_used(tmp_path: Path) -> None:
