@@ -77,10 +77,20 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
-        from observatory.cli.crash import write_report
-
-        return _explain(write_report(error))
+        return _explain(_reported(error))
     return code
+
+
+def _reported(error: Exception) -> ObservatoryError:
+    """Write a report of an unforeseen *error* and return the error that a person should read."""
+    from observatory.settings.crash import write_report
+
+    kind = type(error).__name__
+    try:
+        path = write_report(error)
+    except OSError as trouble:
+        return ObservatoryError(f"unexpected {kind}", f"no report could be written: {trouble.strerror or trouble}")
+    return ObservatoryError(f"unexpected {kind}, a defect of Observatory", f"what happened is described in {path}")
 
 
 def _explain(error: ObservatoryError) -> int:

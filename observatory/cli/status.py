@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from observatory.cli.attach import on_bus
 from observatory.cli.output import NONE, UNKNOWN, age, iso, number, out, out_json, rate, table
 from observatory.cli.parser import add_verb
+from observatory.model.errors import UsageError
 from observatory.model.text import line
 
 if TYPE_CHECKING:
@@ -17,8 +18,20 @@ if TYPE_CHECKING:
     from observatory.cli.parser import Verbs
     from observatory.model.snapshot import AgentView, LaneView, Snapshot
 
-SETTLE_S = 0.5
-"""Seconds between the two looks that rates are made of."""
+RATES_S = 0.5
+"""Seconds between the two looks that rates are made of, for a person, who does not notice them."""
+
+LONGEST_S = 60.0
+"""Longest time between two looks that may be asked for: whoever wants more wants the dashboard."""
+
+EPILOG = """\
+Rates are measured, so they take two looks. With --json there is one look, which is fast, and every rate is null;
+--rates SECONDS takes the second. For people two looks are half a second apart; --rates 0 leaves the second out.
+
+examples:
+  observatory status --json | jq '.lanes[] | select(.backlog > 0) | .stream'
+  observatory status --json --rates 2 | jq '[.lanes[].in_rate] | add'
+"""
 
 LANE_HEAD = ("LANE", "BACKLOG", "LAG", "PENDING", "CONSUMERS", "OLDEST", "IN/S", "OUT/S", "STATE")
 AGENT_HEAD = ("AGENT", "STATE", "SEEN", "PENDING", "DONE", "FAILED", "TASK", "FOR")
@@ -26,17 +39,30 @@ AGENT_HEAD = ("AGENT", "STATE", "SEEN", "PENDING", "DONE", "FAILED", "TASK", "FO
 
 def register(verbs: Verbs) -> None:
     """Add `status` to the command line."""
-    parser = add_verb(verbs, "status", run, summary="print one snapshot of lanes, agents and dead letters")
+    parser = add_verb(
+        verbs, "status", run, summary="print one snapshot of lanes, agents and dead letters", details=EPILOG
+    )
     parser.add_argument("--json", action="store_true", help="print it as one JSON object")
+    parser.add_argument(
+        "--rates", type=float, metavar="SECONDS", help="look twice, so far apart, to know rates (0.5; with --json 0)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Take one snapshot and print it."""
+    """Take one snapshot and print it.
+
+    Raises:
+        UsageError: The two looks would be too far apart, or no time at all.
+    """
+    asked: float | None = args.rates
+    settle_s = asked if asked is not None else 0.0 if args.json else RATES_S
+    if not 0 <= settle_s <= LONGEST_S:
+        raise UsageError(f"--rates {settle_s:g} is not from 0 to {LONGEST_S:g}", "for example --rates 1")
 
     async def look(bus: Bus) -> int:
         from observatory.live import snapshot_document, take_snapshot
 
-        snapshot = await take_snapshot(bus, settle_s=SETTLE_S)
+        snapshot = await take_snapshot(bus, settle_s=settle_s)
         if args.json:
             out_json(snapshot_document(snapshot))
         else:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observatory.cli import keys
-from observatory.cli.crash import redact
 from observatory.cli.main import main
 from observatory.settings import state_dir
+from observatory.settings.crash import redact
 
 if TYPE_CHECKING:
     import argparse

@@ -100,6 +100,25 @@ def test_status_says_what_the_engine_says(bus_cli: Cli, raw: redis.Redis) -> Non
     assert "password=***" in status["link"]["url"]
 
 
+def test_status_knows_rates_only_when_it_looked_twice(bus_cli: Cli, raw: redis.Redis) -> None:
+    """One look leaves rates null, which is not 0; `--rates` takes a second look, and people get it unasked."""
+    raw.xadd("cortex:tasks:high", {"type": "deploy", "payload": "1"})
+    rates = ("in_rate", "out_rate")
+
+    def lane(*words: str) -> dict[str, object]:
+        lanes = bus_cli("status", "--json", *words).json["lanes"]
+        return {name: found[name] for found in lanes if found["priority"] == "high" for name in rates}
+
+    assert lane() == {"in_rate": None, "out_rate": None}
+    assert lane("--rates", "0.1")["in_rate"] == 0
+    head, row = (
+        next(text for text in bus_cli("status").out.splitlines() if text.startswith(name)) for name in ("LANE", "high")
+    )
+    assert row[: head.index("IN/S") + 4].endswith("0")
+    for wrong in ("-1", "3600", "nan"):
+        bus_cli("status", "--rates", wrong).refused(2, "--rates")
+
+
 def test_status_for_people_is_a_table_without_foreign_control_characters(bus_cli: Cli, raw: redis.Redis) -> None:
     """Names from the bus are made printable and columns stay aligned."""
     raw.xadd("cortex:heartbeats", {"agent": "\x1b[31mred\u202e", "status": "busy", "task": "漢字" * 100})

@@ -52,8 +52,7 @@ async def test_a_whole_screen_is_the_same_in_less_than_two_thirds_of_the_bytes(t
     app, _, _ = seed.make_app(seed.swarm(), theme=theme, folder=tmp_path)
     async with app.run_test(size=(COLUMNS, LINES)) as pilot:
         await pilot.pause()
-        update = app.screen._compositor.render_update(full=True)
-        assert update is not None
+        update: Any = app.screen._compositor.render_update(full=True)
         data = update.render_segments(app.console)
     short = lean(data)
     assert cells(short) == cells(data)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pyte
 import pytest
 
-from observatory.tui.crash import masked, report_text
+from observatory.settings.crash import redact, report_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,4 +202,4 @@ def _raised(error: Exception) -> Exception:
 )
 def test_what_looks_like_a_secret_is_masked(text: str, expected: str) -> None:
     """URLs, queries and key-value pairs."""
-    assert masked(text) == expected
+    assert redact(text) == expected
