@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the choice of the long forms."""
+    parser.addoption("--soak", action="store_true", help="run the fault tests in their long forms (many minutes)")
+
+
 async def eventually(predicate: Callable[[], object], timeout: float = 10.0) -> Any:
     """Wait until *predicate* is true, and return what it returned.
 
