@@ -1,7 +1,7 @@
 -- Shared by every script that changes state; the loader puts it in front of them, behind clock.lua.
 
-local RECORD_TTL = 604800  -- seconds a record outlives its last change while the task lives
-local SETTLED_TTL = 86400  -- seconds a record outlives its task
+local RECORD_TTL = 604800  -- seconds a record outlives its last change while the task lives, where its ttl is unknown
+local SETTLED_TTL = 86400  -- seconds a record outlives its task, at least
 local LOG_TTL = 1209600    -- seconds a day of events and density stays in the engine
 
 local DAY = day_of(NOW)
@@ -89,11 +89,14 @@ local function add(stream, fields)
   return reply
 end
 
--- Records are a convenience: a foreign key in a record's place must not keep a task from running.
+-- Records are a convenience: a foreign key in a record's place must not keep a task from running. Without a ttl the
+-- record keeps the one it has; one that had expired and is made anew gets one in any case.
 local function remember(id, ttl, ...)
   local key = record_key(id)
-  local reply = redis.pcall('HSET', key, ...)
-  if ttl and not (type(reply) == 'table' and reply.err) then redis.call('EXPIRE', key, ttl) end
+  local added = redis.pcall('HSET', key, ...)
+  if type(added) == 'table' then return end
+  if not ttl and added == select('#', ...) / 2 then ttl = SETTLED_TTL end
+  if ttl then redis.call('EXPIRE', key, ttl) end
 end
 
 -- Forget that somebody wanted to cancel it: it is settled, or has begun anew.
@@ -200,7 +203,8 @@ local function observe(id, type, stream, attempt)
 end
 
 local function settled(id, state, consumer)
-  remember(id, SETTLED_TTL, 'state', state, 'owner', consumer)
+  -- Its expiry was set when it came, to a day after the end of its time to live.
+  remember(id, nil, 'state', state, 'owner', consumer)
 end
 
 -- Move an entry to the dead letters: the original fields, then ours, so that a plain XADD back is a valid replay.

@@ -12,7 +12,10 @@ local shapes = {}
 local at = 4
 for i = 1, tonumber(ARGV[3]) do
   local names = {}
-  for j = 1, tonumber(ARGV[at]) do names[j] = ARGV[at + j] end
+  for j = 1, tonumber(ARGV[at]) do
+    names[j] = ARGV[at + j]
+    if names[j] == 'ttl' then names.ttl = j end
+  end
   shapes[i] = names
   at = at + 1 + #names
 end
@@ -75,7 +78,9 @@ while at <= #ARGV do
   end
   if outcome == 'queued' or outcome == 'delayed' then
     if queue ~= '' then redis.call('SADD', PREFIX .. ':tasks:queues', queue) end
-    remember(id, RECORD_TTL + math.floor(wait / 1000), 'state', outcome, 'lane', stream, 'entry', entry, 'type', type)
+    -- It may be settled at the very end of its life, and is to be remembered for a day from then on.
+    local lives = names.ttl and tonumber(fields[2 * names.ttl]) or RECORD_TTL
+    remember(id, math.ceil(wait / 1000 + math.min(lives, RECORD_TTL)) + SETTLED_TTL, 'state', outcome, 'lane', stream, 'entry', entry, 'type', type)
     -- After a jump of the clock ids stay in the future; the record says when the task really came.
     if outcome == 'queued' and id_ms(entry) > NOW + 1000 then remember(id, nil, 'arrived', NOW_TEXT) end
     event(wait > 0 and 'scheduled' or 'published', id, type, stream, sender, '1', '', '', '')
