@@ -32,6 +32,16 @@ def fit(text: str, width: int, align: Align = "left") -> str:
     return pad + text if align == "right" else text + pad
 
 
+def ending(text: str, width: int) -> str:
+    """Return *text* in at most *width* cells, cut at its beginning: ids differ at the end."""
+    if cell_len(text) <= width or width <= 0:
+        return text if width > 0 else ""
+    kept = text
+    while kept and cell_len(kept) >= width:
+        kept = kept[1:]
+    return ELLIPSIS + kept.lstrip()
+
+
 def sparkline(values: Sequence[float], width: int) -> str:
     """Draw the newest *width* values as blocks, newest at the right; zero is the lowest block, no value a blank."""
     shown = [value for value in values[-width:] if value == value] if width > 0 else []  # noqa: PLR0124 - NaN

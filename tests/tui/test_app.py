@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from textual.widgets import Input
 from observatory.model.clock import ManualClock
 from observatory.model.errors import BusError, BusUnreachableError, SettingsError
 from observatory.model.plan import RequeueDeadLetters, SendTask
-from observatory.model.snapshot import LinkState, LinkView, Origin, Snapshot
+from observatory.model.snapshot import LaneState, LinkState, LinkView, Origin, Snapshot
 from observatory.model.task import Priority
 from observatory.tui.dialogs.send import SendForm
 from observatory.tui.screens.dead_letters import PAGE, DeadLetters
@@ -59,16 +60,36 @@ async def settled(pilot: Pilot[int]) -> None:
 
 
 async def test_every_number_of_a_lane_is_on_the_overview(tmp_path: Path) -> None:
-    """Backlog, lag, pending, ages and rates stand in a lane's line; an unknown lag is `~N?`, an unknown number `?`."""
+    """Backlog, lag, pending, ages and rates stand in a lane's line, a lag that only follows from the backlog too."""
     app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
     async with app.run_test(size=SIZE) as pilot:
         await settled(pilot)
         lines = text_of(app.screen.query_one(LaneTable)).splitlines()
         high = next(line for line in lines if "high" in line)
         assert high.split()[:9] == ["▎high", "●", "ok", "41", "33", "8", "22s", "12.4", "11.0"]
-        assert "~1,804?" in next(line for line in lines if "low" in line)
+        assert next(line for line in lines if "low" in line).split()[3:6] == ["1,804", "1,798", "6"]
         assert next(line for line in lines if "legacy" in line).split()[3:9] == ["broken", "?", "?", "?", "?", "?"]
         assert "no consumers" in next(line for line in lines if "deploy" in line)
+
+
+async def test_a_lane_that_had_work_keeps_its_line(tmp_path: Path) -> None:
+    """Where many lanes take turns in being busy, no line that is shown goes away or changes its place."""
+    busy = [replace(seed.swarm().lanes[0], queue=f"@{number}", stream=f"@{number}") for number in range(40)]
+    idle = [replace(lane, state=LaneState.IDLE, backlog=0, pending=0) for lane in busy]
+    app, source, _ = seed.make_app(None, folder=tmp_path)
+    shown: list[list[str]] = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        for second in range(1, 13):
+            lanes = (*idle[:second], busy[second], *idle[second + 1 :])
+            source.push(replace(seed.swarm(), lanes=lanes, at_ms=seed.NOW_MS + second * 1000, sequence=second))
+            await settled(pilot)
+            shown.append([row.name for row in app.screen.query_one(LaneTable).rows])
+    had_work = {f"@{number}" for number in range(1, 13)}
+    for before, after in pairwise(shown):
+        assert [name for name in before if name in had_work & set(after)] == [
+            name for name in after if name in had_work & set(before)
+        ]
+    assert had_work <= set(shown[-1])
 
 
 async def test_trouble_stands_first_among_the_agents(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from observatory.model.snapshot import LaneState, LaneView
 from observatory.model.task import Priority
 from observatory.tui import format as fmt
 from observatory.tui.findings import findings, verdict
-from observatory.tui.lines import fit, sparkline
+from observatory.tui.lines import ending, fit, sparkline
 from observatory.tui.widgets.lane_table import LaneTable
 from observatory.tui.widgets.payload import payload_text
 from observatory.tui.widgets.plot import ceiling, chart_text
@@ -50,6 +50,15 @@ def test_a_fitted_text_has_exactly_its_width(text: str, width: int, align: str) 
     """By cells, not characters, whatever the text."""
     printable = "".join(char for char in text if char.isprintable())
     assert cell_len(fit(printable, width, align)) == width  # type: ignore[arg-type]
+
+
+@given(st.text(), st.integers(0, 60))
+def test_the_ending_of_a_text_is_never_too_wide(text: str, width: int) -> None:
+    """What is cut at its beginning fits, ends as the text does, and says that it was cut."""
+    printable = "".join(char for char in text if char.isprintable())
+    shown = ending(printable, width)
+    assert cell_len(shown) <= width
+    assert printable.endswith(shown.removeprefix("…"))
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=False), max_size=200), st.integers(0, 80))

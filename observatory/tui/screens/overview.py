@@ -55,13 +55,12 @@ class Overview(DataScreen):
                 yield EventFeed(id="events")
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
-        """Repaint all numbers at once, so that they agree with each other; then the lists, then the charts."""
+        """Repaint all numbers at once, so that they agree with each other; then the feed, then the charts."""
         return (
             Step(partial(self._show_numbers, snapshot)),
-            Step(partial(self._show_agents, snapshot)),
             Step(partial(self.query_one(EventFeed).show, snapshot)),
-            Step(partial(self._show_throughput, snapshot.flow)),
-            Step(partial(self._show_latency, snapshot.flow)),
+            Step(self.query_one("#throughput", Plot).draw),
+            Step(self.query_one("#latency", Plot).draw),
         )
 
     def on_list_panel_opened(self, event: ListPanel.Opened) -> None:
@@ -74,7 +73,6 @@ class Overview(DataScreen):
     def on_resize(self) -> None:
         """Give the panels the lines they need at the new size."""
         self._show_numbers(self.desk.shown)
-        self._show_agents(self.desk.shown)
 
     def _show_numbers(self, snapshot: Snapshot) -> None:
         self.query_one(VitalsBand).show(snapshot)
@@ -86,6 +84,9 @@ class Overview(DataScreen):
         _fit(table, most)
         reasons.show(snapshot)
         _fit(reasons, _REASONS)
+        self._show_agents(snapshot)
+        self._say_throughput(snapshot.flow)
+        self._say_latency(snapshot.flow)
 
     def _show_agents(self, snapshot: Snapshot) -> None:
         grid = self.query_one(AgentGrid)
@@ -93,17 +94,17 @@ class Overview(DataScreen):
         share = _AGENTS_SMALL if self.size.height < _SMALL else _AGENTS
         _fit(grid, max(round(self.size.height * share), 3))
 
-    def _show_throughput(self, flow: Flow) -> None:
-        self.query_one("#throughput", Plot).show(
+    def _say_throughput(self, flow: Flow) -> None:
+        self.query_one("#throughput", Plot).say(
             (
-                Series("in", "plot-1", flow.published, fmt.rate(_newest(flow.published))),
+                Series("new", "plot-1", flow.published, fmt.rate(_newest(flow.published))),
                 Series("done", "plot-2", flow.completed, fmt.rate(_newest(flow.completed))),
                 Series("failed", "error", flow.failed, fmt.rate(_newest(flow.failed))),
             )
         )
 
-    def _show_latency(self, flow: Flow) -> None:
-        self.query_one("#latency", Plot).show(
+    def _say_latency(self, flow: Flow) -> None:
+        self.query_one("#latency", Plot).say(
             (
                 Series("wait", "plot-3", flow.wait_p95, fmt.milliseconds(flow.wait.p95)),
                 Series("run", "plot-2", flow.run_p95, fmt.milliseconds(flow.run.p95)),

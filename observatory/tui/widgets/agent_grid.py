@@ -6,12 +6,14 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
+
 from observatory.model.agent import AgentState
 from observatory.model.snapshot import AgentView
 from observatory.model.text import line
 from observatory.tui import format as fmt
 from observatory.tui import glyphs
-from observatory.tui.lines import LineBuilder
+from observatory.tui.lines import LineBuilder, ending
 from observatory.tui.widgets.list_panel import ListPanel
 
 if TYPE_CHECKING:
@@ -19,8 +21,15 @@ if TYPE_CHECKING:
 
     from observatory.model.snapshot import Snapshot
 
-_CELL = 44
+_CELL = 38
 """Cells that one agent needs at least where several share a line."""
+
+_ROOMY = 46
+"""Cells from which on there is room to say how many tasks an agent holds."""
+
+_LONGEST_NAME = 14
+
+_TROUBLE = (AgentState.DEAD, AgentState.STALE, AgentState.LATE)
 
 _ORDER: Mapping[AgentState | None, int] = {
     AgentState.DEAD: 0,
@@ -37,9 +46,18 @@ class AgentGrid(ListPanel[AgentView]):
 
     title: ClassVar[str] = "Agents"
 
+    _name_width, _state_width = 6, 7
+
     def show(self, snapshot: Snapshot) -> None:
         """Show the agents of *snapshot*."""
-        self.set_rows(tuple(sorted(snapshot.agents, key=lambda agent: (_ORDER[agent.state], agent.name))))
+        agents = sorted(snapshot.agents, key=lambda agent: (_ORDER[agent.state], agent.name))
+        names = max((cell_len(line(agent.name, 64)) for agent in agents), default=0)
+        states = 10 if any(agent.state in _TROUBLE for agent in agents) else 7
+        widths = (min(max(names, 6), _LONGEST_NAME), states)
+        if widths != (self._name_width, self._state_width):
+            self._name_width, self._state_width = widths
+            self.refresh()
+        self.set_rows(tuple(agents))
 
     def identity(self, row: AgentView) -> str:
         """An agent is its name."""
@@ -68,19 +86,19 @@ class AgentGrid(ListPanel[AgentView]):
     def draw_row(self, row: AgentView, width: int) -> LineBuilder:
         """Draw one agent: state, name, what it works on, for how long, what it holds."""
         ink, mark = self.ink, glyphs.AGENTS[row.state]
-        style = ink[mark.ink]
+        style, trouble = ink[mark.ink], row.state in _TROUBLE
         builder = LineBuilder().gap(1).add(f"{mark.glyph} ", style)
-        trouble = row.state in {AgentState.DEAD, AgentState.STALE, AgentState.LATE}
-        builder.cell(line(row.name, 64), 8 if width < 60 else 14, style if trouble else ink["text"]).gap(1)
+        builder.cell(line(row.name, 64), self._name_width, style if trouble else ink["text"]).gap(1)
         silence = fmt.age(row.last_seen_s) if row.last_seen_s is not None else ""
-        builder.cell(f"{mark.word} {silence}" if trouble else mark.word, 10, style).gap(1)
-        tail = 10 if width >= 58 else 0
+        builder.cell(f"{mark.word} {silence}" if trouble else mark.word, self._state_width, style).gap(1)
+        tail = 8 if width >= _ROOMY else 0
         age = fmt.age(row.task_age_s) if row.task and row.task_age_s is not None else ""
-        task = line(row.task, 80) if row.task else line(row.status, 24) or fmt.NONE
-        builder.cell(task, max(width - builder.width - tail - 8, 0), ink["text" if row.task else "faint"])
-        builder.cell(age, 7, ink["muted"], "right")
+        room = max(width - builder.width - tail - 7, 0)
+        task = ending(line(row.task, 80), room) if row.task else line(row.status, 24) or fmt.NONE
+        builder.cell(task, room, ink["text" if row.task else "faint"])
+        builder.cell(age, 6, ink["muted"], "right")
         holds = f"holds {fmt.count(row.pending)}" if row.pending else ""
-        return builder.cell(holds, tail, ink["muted"], "right")
+        return builder.cell(holds, tail, ink["muted"], "right").gap(1)
 
     def draw_empty(self, width: int) -> LineBuilder:  # noqa: ARG002 - one short line
         """Say when agents appear."""

@@ -11,6 +11,7 @@ from observatory.tui import format as fmt
 from observatory.tui.findings import Finding, findings, verdict
 from observatory.tui.lines import LineBuilder
 from observatory.tui.widgets.drawn import Drawn
+from observatory.tui.widgets.lane_table import oldest_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from observatory.model.snapshot import Snapshot
 
-_CELL = 10
+_CELL = 9
+"""Cells that one number needs at least."""
 
 
 class Vital(NamedTuple):
@@ -115,7 +117,7 @@ def vitals_of(snapshot: Snapshot) -> tuple[Vital, ...]:
     states = [agent.state for agent in snapshot.agents]
     alive = sum(state is AgentState.ALIVE for state in states)
     expected = sum(state is not AgentState.LEFT for state in states)
-    oldest = max((lane.oldest_waiting_s for lane in lanes if lane.oldest_waiting_s is not None), default=None)
+    oldest = max((age for age in map(oldest_s, lanes) if age is not None), default=None)
     agents = f"{alive} of {expected}" if known else fmt.UNKNOWN
     return (
         Vital("backlog", _total(known, [lane.backlog for lane in lanes], _whole), "strong", 0),

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     from observatory.model.snapshot import DeadLetterSummary, LaneView, Snapshot
 
-_REMEMBERED_MS = 30_000
+_REMEMBERED_MS = 180_000
+"""How long a lane keeps its line after it had work, in ms."""
+
+_LONG_S = 300
+"""Age of the oldest entry from which on it stands out, in seconds."""
 
 DELAYED, DEAD = "delayed", "dead letters"
 
@@ -65,17 +69,14 @@ class LaneTable(ListPanel[LaneRow]):
         self.set_rows(lane_rows(snapshot, lanes))
 
     def _chosen(self, snapshot: Snapshot, room: int) -> list[LaneView]:
-        """Choose the lanes to show: every one with work, then the shared ones, those that had work, and the rest.
+        """Choose the lanes to show: the shared ones, those that have or lately had work, and as many more as fit.
 
-        A lane that was busy a moment ago keeps its line, so that the table does not jump with every task.
+        A lane that was busy lately keeps its line, so that the table does not jump with every task.
         """
 
         def rank(lane: LaneView) -> int:
-            if not _is_idle(lane):
-                return 0
-            if lane.queue == SHARED:
-                return 1
-            return 2 if snapshot.at_ms - self._active_ms[lane.stream] < _REMEMBERED_MS else 3
+            busy = snapshot.at_ms - self._active_ms[lane.stream] < _REMEMBERED_MS
+            return 0 if lane.queue == SHARED or busy else 1
 
         ranks = [rank(lane) for lane in snapshot.lanes]
         best = sorted(range(len(ranks)), key=lambda index: (ranks[index], index))
@@ -142,6 +143,12 @@ def lane_rows(snapshot: Snapshot, lanes: Sequence[LaneView]) -> tuple[LaneRow, .
     return tuple(rows)
 
 
+def oldest_s(lane: LaneView) -> float | None:
+    """Return the age of the oldest entry of *lane* that is not settled, waiting or in hand; None if there is none."""
+    ages = (lane.oldest_waiting_s, lane.oldest_pending_s)
+    return max((age for age in ages if age is not None), default=None)
+
+
 def _is_idle(lane: LaneView) -> bool:
     return lane.state is LaneState.IDLE and not lane.backlog and not lane.pending
 
@@ -184,9 +191,15 @@ def _lag(row: LaneRow, _cells: int) -> Cell:
     lane = row.lane
     if lane is None or (not lane.groups and lane.state is not LaneState.BROKEN):
         return fmt.NONE, "faint"
-    if lane.lag is None:
-        return (f"~{fmt.count(lane.backlog)}?" if lane.backlog is not None else fmt.UNKNOWN), "warning"
-    return fmt.count(lane.lag), "faint" if lane.lag == 0 else "text"
+    lag = _waiting(lane)
+    return fmt.count(lag), "warning" if lag is None else "faint" if lag == 0 else "text"
+
+
+def _waiting(lane: LaneView) -> int | None:
+    """Return the lag; where the engine has forgotten it, what follows from the backlog, if that is known."""
+    if lane.lag is not None or lane.backlog is None:
+        return lane.lag
+    return 0 if lane.oldest_waiting_s is None else lane.backlog - (lane.pending or 0)
 
 
 def _pending(row: LaneRow, _cells: int) -> Cell:
@@ -201,10 +214,8 @@ def _oldest(row: LaneRow, _cells: int) -> Cell:
         return fmt.age(seconds), "text" if seconds is not None else "faint"
     if row.lane.length is None:
         return fmt.UNKNOWN, "warning"
-    ages = [value for value in (row.lane.oldest_waiting_s, row.lane.oldest_pending_s) if value is not None]
-    if not ages:
-        return fmt.NONE, "faint"
-    return fmt.age(max(ages)), "warning+" if max(ages) >= 300 else "text"
+    seconds = oldest_s(row.lane)
+    return fmt.age(seconds), "faint" if seconds is None else "warning+" if seconds >= _LONG_S else "text"
 
 
 def _rate(value: float | None) -> Cell:
@@ -223,7 +234,7 @@ def _out(row: LaneRow, _cells: int) -> Cell:
 
 def _drain(row: LaneRow, _cells: int) -> Cell:
     lane = row.lane
-    if lane is None or lane.backlog == 0:
+    if lane is None or lane.backlog == 0 or (lane.groups and _waiting(lane) == 0):
         return fmt.NONE, "faint"
     if lane.in_rate is None or lane.out_rate is None or lane.backlog is None:
         return fmt.UNKNOWN, "muted"

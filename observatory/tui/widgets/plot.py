@@ -44,28 +44,33 @@ class Plot(Drawn):
         self._title, self._label, self._clock, self._tick_s = title, label, clock, tick_s
         self._series: tuple[Series, ...] = ()
         self._notes: tuple[tuple[str, ...], ...] = ()
+        self._values: tuple[tuple[float, ...], ...] = ()
         self._chart: list[Strip] = []
         self._chart_key: object = None
         self._drawn_at = -math.inf
         self._waiting = False
 
-    def show(self, series: tuple[Series, ...], notes: tuple[tuple[str, ...], ...] = ()) -> None:
-        """Show *series*; the chart follows at most once a second, and only if the values changed."""
+    def say(self, series: tuple[Series, ...], notes: tuple[tuple[str, ...], ...] = ()) -> None:
+        """Take new data and say its numbers at once, in the legend and the notes; `draw` brings the chart."""
         if notes != self._notes:
             self._notes = notes
             self.repaint_lines(*range(self.size.height - len(notes), self.size.height))
         # One NaN is not equal to another unless it is the same object, and a gap that stays is no change.
         series = tuple(item._replace(values=tuple(map(_same_nan, item.values))) for item in series)
-        if series == self._series or self._waiting:
+        if series != self._series:
             self._series = series
+            self.repaint_lines(0)
+
+    def draw(self) -> None:
+        """Bring the chart up to the data, at most once a second, and only if the data changed."""
+        if self._waiting or tuple(series.values for series in self._series) == self._values:
             return
-        self._series = series
         left = self._drawn_at + _PERIOD_S - self._clock.monotonic()
         if left > 0:
             self._waiting = True
             self.set_timer(left, self._due)
         else:
-            self.refresh()
+            self._due()
 
     def draw_line(self, y: int, width: int) -> Strip:
         """Draw the legend, a line of the chart, or a note."""
@@ -83,7 +88,10 @@ class Plot(Drawn):
 
     def _due(self) -> None:
         self._waiting = False
-        self.refresh()
+        self._values = tuple(series.values for series in self._series)
+        if any(self._values):
+            self._drawn_at = self._clock.monotonic()
+        self.repaint_lines(*range(1, self.size.height - len(self._notes)))
 
     def _legend(self, width: int) -> LineBuilder:
         builder = LineBuilder().add(f" {self._title}", self.ink["strong"])
@@ -92,20 +100,19 @@ class Plot(Drawn):
             builder.gap(2).add("━ ", self.ink[series.ink]).add(series.name, self.ink["muted"])
             if numbers:
                 builder.add(f" {series.now}", self.ink["text"])
-        values = [series.values for series in self._series]
-        highest = max((value for part in values for value in part if math.isfinite(value)), default=0.0)
-        if highest > _nice(ceiling(values)):
-            builder.gap(2).add(f"▲ {self._label(highest)}", self.ink["warning"])
+        highest = max((value for part in self._values for value in part if math.isfinite(value)), default=0.0)
+        peak = f"▲ {self._label(highest)}"
+        if highest > _nice(ceiling(self._values)) and builder.width + 2 + len(peak) <= width:
+            builder.gap(2).add(peak, self.ink["warning"])
         return builder
 
     def _drawn(self, width: int, height: int) -> list[Strip]:
         """Return the lines of the chart, from the cache unless data, size or colours changed."""
-        key = (tuple(series.values for series in self._series), width, height)
+        key = (self._values, width, height)
         ink = self.ink
         if key != self._chart_key or ink is not self._chart_ink:
             self._chart_key, self._chart_ink = key, ink
-            self._drawn_at = self._clock.monotonic()
-            self._chart = self._styled(chart_text(key[0], width, height, self._label, self._tick_s))
+            self._chart = self._styled(chart_text(self._values, width, height, self._label, self._tick_s))
         return self._chart
 
     _chart_ink: object = None
@@ -141,7 +148,7 @@ def chart_text(
     Returns:
         Lines with colour sequences, or empty text where there is no room for a chart.
     """
-    if width < 20 or height < 4:
+    if width < 20 or height < 4 or not any(values):
         return ""
     import plotext  # noqa: PLC0415 - 80 ms that the first paint must not wait for
 
