@@ -136,6 +136,9 @@ _OBSERVER = (
     Grant("zrange", "delayed: what waits for its time"),
     Grant("hget", "delayed: the entry that waits"),
     Grant("type", "doctor: keys of a wrong type"),
+    Grant("xinfo|consumers", "audit: does anybody take from a lane who writes no events?"),
+    Grant("hscan", "audit: counters of events, in pages"),
+    Grant("zscan", "audit: what waits for its time, in pages that lose nothing while it moves"),
 )
 
 ROLES: Final[Mapping[str, Role]] = MappingProxyType(

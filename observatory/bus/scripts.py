@@ -17,6 +17,8 @@ _PARTS = {
     "take": ("clock", "common", "start", "take"),
     "adopt": ("clock", "common", "start", "adopt"),
     "delayed": ("clock", "delayed"),
+    "census": ("clock", "census"),
+    "census_delayed": ("clock", "census_delayed"),
 }
 
 

@@ -14,6 +14,7 @@ import redis
 
 from observatory.bus import Bus, CancelOutcome, DoNotRetry, PublishOutcome
 from observatory.bus.acl import MESSAGES, PASSWORD, ROLES, STEERING, role_named, rules, set_user
+from observatory.bus.audit import audit
 from observatory.bus.doctor import examine
 from observatory.bus.letters import RequeueOutcome
 from observatory.model.clock import SystemClock
@@ -123,6 +124,7 @@ async def observer_duties(bus: Bus) -> None:
         await bus.entries(lane.lane)
     await bus.delayed()
     await examine(bus.connection, bus.keys, SystemClock())
+    assert (await audit(bus.connection, bus.keys)).lanes
 
 
 async def operator_duties(bus: Bus) -> None:
@@ -303,6 +305,8 @@ async def test_nobody_connects_without_info(bus_url: str, role: str) -> None:
 CALLED_BY = {
     "look.lua": "observer",
     "delayed.lua": "observer",
+    "census.lua": "observer",
+    "census_delayed.lua": "observer",
     "cancel.lua": "operator",
     "pause.lua": "operator",
     "requeue.lua": "operator",

@@ -1,0 +1,397 @@
+"""The audit: equal after whatever the bus does, and every kind of damage by its name."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from observatory.bus import Bus, DoNotRetry, Snooze
+from observatory.bus.audit import Audit, audit
+from observatory.bus.compare import UNKNOWABLE, Kind
+from observatory.bus.delivery import Outcome, Settlement
+from observatory.bus.keys import day_of, shifted
+from observatory.model.errors import BusError
+from observatory.model.task import Lane, Priority
+from tests.bus.conftest import working
+from tests.conftest import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LOW, NORMAL, HIGH = "cortex:tasks:low", "cortex:tasks:normal", "cortex:tasks:high"
+DELAYED, DEAD = "cortex:tasks:delayed", "cortex:tasks:dlq"
+SWARM = 6
+
+
+async def audited(bus: Bus, **options: Any) -> Audit:
+    """Audit the bus."""
+    return await audit(bus.connection, bus.keys, **options)
+
+
+def found(told: Audit) -> dict[tuple[Kind, str], int]:
+    """Return what differs: how much of which kind is where."""
+    return {(one.kind, one.where): one.count for one in told.differences}
+
+
+def unknown(told: Audit) -> dict[tuple[Kind, str], int]:
+    """Return what cannot be known: how much of which kind is where."""
+    return {(one.kind, one.where): one.count for one in told.unknown}
+
+
+def examples(told: Audit) -> list[str]:
+    """Return every example of a difference."""
+    return [example for one in told.differences for example in one.examples]
+
+
+async def erratic(task: Any, context: Any) -> None:
+    """A handler that does everything a handler can do."""
+    fate = random.Random(f"{task.id} {task.attempt} {context.deliveries}").random()
+    if fate < 0.1:
+        await asyncio.sleep(0.2)
+    if fate < 0.2:
+        raise ValueError("tried again")
+    if fate < 0.25:
+        raise DoNotRetry("never")
+    if fate < 0.3:
+        raise Snooze(0.05)
+    await asyncio.sleep(fate / 100)
+
+
+@contextlib.asynccontextmanager
+async def swarm(bus: Bus) -> AsyncIterator[None]:
+    """Run some workers that fail, and leave with work in hand."""
+    async with contextlib.AsyncExitStack() as stack:
+        for n in range(SWARM):
+            await stack.enter_async_context(
+                working(
+                    bus,
+                    f"agent-{n}",
+                    {"*": erratic},
+                    queues=("shared", "coding"),
+                    concurrency=3,
+                    retry_delays=(0.05, 0.1),
+                    lease_s=1.0,
+                )
+            )
+        yield
+
+
+async def produce(bus: Bus, raw: Any, seconds: float, seed: int) -> None:
+    """Publish, schedule, cancel and requeue as operators and foreign agents do, for some time."""
+    dice = random.Random(seed)
+    ids: list[str] = []
+    for n in range(round(seconds * 200)):
+        match dice.randrange(8):
+            case 0:
+                raw.xadd(dice.choice((LOW, HIGH)), {"kind": "note", "task_id": f"foreign-{seed}-{n}", "body": "{}"})
+            case 1:
+                raw.xadd(NORMAL, dice.choice(({"type": "nameless"}, {"nothing": "of use"}, {"data": '{"id":"in"}'})))
+            case 2 if ids:
+                await bus.cancel(dice.choice(ids))
+            case 3:
+                letters = (await bus.dead_letters(limit=5)).items
+                await bus.requeue([letter.entry_id for letter in letters if letter.reason != "malformed"])
+            case _:
+                ident = f"{seed}-{n}"
+                ids.append(ident)
+                await bus.publish(
+                    "x",
+                    id=ident,
+                    queue=dice.choice(("shared", "coding", "@agent-1")),
+                    priority=dice.choice(list(Priority)),
+                    delay=dice.choice((0, 0, 0.1, 60)),
+                    ttl=dice.choice((0.001, 60)),
+                )
+        await asyncio.sleep(dice.random() / 100)
+
+
+async def test_a_swarm_that_fails_retries_cancels_and_requeues_adds_up(bus: Bus, raw: Any) -> None:
+    """While it runs, when it has stopped with work left over, and when everything is drained: no difference."""
+    async with swarm(bus):
+        producing = asyncio.gather(*(produce(bus, raw, 1.5, seed) for seed in range(3)))
+        while not producing.done():
+            told = await audited(bus)
+            assert told.equal, told.differences
+        await producing
+    await produce(bus, raw, 0.3, 99)
+    left = await audited(bus)
+    assert left.equal, left.differences
+    assert left.moving == 0
+    assert left.by_task
+    assert left.delayed[0] == left.delayed[1] > 0
+    assert left.dead[0] == left.dead[1] > 0
+    assert sum(lane.waiting or 0 for lane in left.lanes) > 0
+    async with swarm(bus):
+        await eventually(lambda: not any(raw.xlen(lane) for lane in (LOW, NORMAL, HIGH)))
+    drained = await audited(bus)
+    assert drained.equal, drained.differences
+    assert not {Kind.UNTAKEN, Kind.UNBEGUN, Kind.FOREIGN} & {one.kind for one in drained.unknown}
+    numbers = await audited(bus, most=0)
+    assert numbers.equal, numbers.differences
+    assert not numbers.by_task
+
+
+async def test_work_in_hand_of_the_living_and_the_dead_adds_up(bus: Bus, raw: Any) -> None:
+    """Running, delivered to one that died before it began, and taken over: by the log and in the engine alike."""
+    gate = asyncio.Event()
+
+    async def waiting(_task: Any) -> None:
+        await gate.wait()
+
+    await bus.publish("x", id="held")
+    async with working(bus, "pink", {"x": waiting}):
+        await eventually(lambda: raw.hget("cortex:task:held", "state") == "running")
+        raw.xgroup_create(LOW, "workers", id="0", mkstream=True)
+        await bus.publish("x", id="dropped", priority="low")
+        raw.xreadgroup("workers", "red@there:1:0123abcd", {LOW: ">"})
+        told = await audited(bus)
+        assert told.equal, told.differences
+        (normal,) = [lane for lane in told.lanes if lane.count.stream == NORMAL]
+        assert (normal.queued, normal.running, normal.waiting, normal.pending) == (0, 1, 0, 1)
+        gate.set()
+    assert (await audited(bus)).equal
+
+
+async def test_a_bus_that_nobody_ever_used_is_equal(bus: Bus) -> None:
+    """No log, no lanes: nothing differs, and nothing is claimed."""
+    told = await audited(bus)
+    assert told.equal
+    assert (told.since_ms, told.days, told.facts, told.unknown) == (None, (), 0, ())
+
+
+@pytest.fixture
+async def furnished(bus: Bus, raw: Any) -> Bus:
+    """A bus with three tasks in a lane, one running, one delayed and two dead."""
+    for n in range(3):
+        await bus.publish("x", id=f"low-{n}", priority="low")
+    await bus.publish("x", id="later", delay=600)
+    await bus.publish("bad", id="coded", queue="coding")
+    async with working(bus, "pink", {}, queues=("coding",)):
+        await eventually(lambda: raw.xlen(DEAD) == 1)
+    for ident in ("dead", "running"):
+        await bus.publish("x", id=ident)
+    me = ("workers", "me@here:1:0123abcd")
+    rows = (await bus.connection.call("take", (*me, 2), (NORMAL,)))[0]
+    dead = Settlement(NORMAL, rows[0][1].decode(), 1, Outcome.DEAD, "dead", "x", 1, reason="error")
+    await bus.connection.call("settle", (*me, 1, *dead.arguments()))
+    told = await audited(bus)
+    assert told.equal, told.differences
+    assert (told.delayed, told.dead) == ((1, 1), (2, 2))
+    return bus
+
+
+async def test_an_entry_that_somebody_deleted_is_missed(furnished: Bus, raw: Any) -> None:
+    """XDEL of what waits, and of what runs: each by the lane it should be in."""
+    (entry, *_) = [ident for ident, _ in raw.xrange(LOW)]
+    raw.xdel(LOW, entry)
+    (running,) = [ident for ident, fields in raw.xrange(NORMAL) if fields["id"] == "running"]
+    raw.xdel(NORMAL, running)
+    told = await audited(furnished)
+    assert found(told) == {(Kind.MISSING, LOW): 1, (Kind.MISSING, NORMAL): 1}
+    assert sorted(examples(told)) == ["low-0", "running"]
+    assert found(await audited(furnished, most=0)) == {(Kind.FEWER, LOW): 1}, "a ghost is still pending"
+
+
+async def test_a_lane_that_somebody_deleted_is_named(furnished: Bus, raw: Any) -> None:
+    """DEL of a lane, or something else in its place: all that was in it, with as many examples as asked for."""
+    raw.delete(LOW)
+    told = await audited(furnished, examples=2)
+    assert found(told) == {(Kind.LANE_GONE, LOW): 3}
+    assert examples(told) == ["low-0", "low-1"]
+    raw.set(LOW, "x")
+    assert found(await audited(furnished)) == {(Kind.LANE_GONE, LOW): 3}
+    assert found(await audited(furnished, most=0)) == {(Kind.LANE_GONE, LOW): 3}
+
+
+async def test_a_dead_letter_that_the_bus_did_not_write_is_named(furnished: Bus, raw: Any) -> None:
+    """Made up, or a copy of a real one under its id."""
+    raw.xadd(DEAD, {"id": "fake", "type": "x", "reason": "error", "source": LOW})
+    (_, real), *_ = raw.xrange(DEAD)
+    raw.xadd(DEAD, real)
+    told = await audited(furnished)
+    assert found(told) == {(Kind.UNLOGGED, DEAD): 2}
+    assert sorted(examples(told)) == sorted(["fake", real["id"]])
+    assert found(await audited(furnished, most=0)) == {(Kind.MORE, DEAD): 2}
+
+
+async def test_dead_letters_and_delayed_tasks_that_are_gone_are_missed(furnished: Bus, raw: Any) -> None:
+    """Deleted by hand, they are somewhere by the log and nowhere in the engine."""
+    raw.delete(DEAD, DELAYED)
+    assert found(await audited(furnished)) == {(Kind.MISSING, DEAD): 2, (Kind.MISSING, DELAYED): 1}
+    assert found(await audited(furnished, most=0)) == {(Kind.FEWER, DEAD): 2, (Kind.FEWER, DELAYED): 1}
+
+
+async def test_what_was_moved_by_hand_is_elsewhere(furnished: Bus, raw: Any) -> None:
+    """An entry carried from one lane to another, and a group made anew under a running task."""
+    ((entry, fields), *_) = raw.xrange(LOW)
+    raw.xdel(LOW, entry)
+    raw.xadd(HIGH, fields)
+    raw.xgroup_destroy(NORMAL, "workers")
+    told = await audited(furnished)
+    assert found(told) == {(Kind.ELSEWHERE, LOW): 1, (Kind.ELSEWHERE, NORMAL): 1}
+    assert sorted(examples(told)) == [
+        f"low-0 (queued by the log, waiting in {HIGH})",
+        f"running (running by the log, waiting in {NORMAL})",
+    ]
+
+
+async def test_an_acknowledgement_by_hand_is_named_unless_a_foreign_consumer_can_have_done_it(
+    furnished: Bus, raw: Any
+) -> None:
+    """Foreign consumers write no events, so where they take from a lane nobody can tell."""
+    (running,) = [ident for ident, fields in raw.xrange(NORMAL) if fields["id"] == "running"]
+    raw.xack(NORMAL, "workers", running)
+    assert found(await audited(furnished)) == {(Kind.ACKNOWLEDGED, NORMAL): 1}
+    raw.xgroup_createconsumer(NORMAL, "workers", "go-agent")
+    told = await audited(furnished)
+    assert told.equal
+    assert unknown(told) == {(Kind.FOREIGN, NORMAL): 1}
+
+
+async def test_a_plain_swarm_beside_the_bus_is_no_difference(bus: Bus, raw: Any) -> None:
+    """Foreign producers and consumers on our lanes: counted, and said to be beyond knowing."""
+    for stream in (LOW, NORMAL):
+        raw.xgroup_create(stream, "agents", id="0", mkstream=True)
+    raw.xadd(LOW, {"id": "theirs", "type": "x"})
+    raw.xadd(LOW, {"id": "theirs too", "type": "x"})
+    for n in range(3):
+        await bus.publish("x", id=f"ours-{n}")
+    ((_, rows),) = raw.xreadgroup("agents", "go-agent", {NORMAL: ">"}, count=2)
+    raw.xack(NORMAL, "agents", *[ident for ident, _ in rows])
+    raw.xreadgroup("agents", "go-agent", {LOW: ">"}, count=1)
+    told = await audited(bus)
+    assert told.equal, told.differences
+    assert unknown(told) == {(Kind.UNTAKEN, LOW): 1, (Kind.UNBEGUN, LOW): 1, (Kind.FOREIGN, NORMAL): 2}
+    numbers = await audited(bus, most=0)
+    assert unknown(numbers) == {(Kind.UNTAKEN, LOW): 2, (Kind.FOREIGN, NORMAL): 2}
+
+
+async def test_other_groups_of_a_lane_do_not_count_twice(bus: Bus, raw: Any) -> None:
+    """A second group keeps what ours has settled; ours decides, and where none is known to, every entry is there."""
+    raw.xgroup_create(NORMAL, "auditors", id="0", mkstream=True)
+    raw.xgroup_create(LOW, "auditors", id="0", mkstream=True)
+    raw.xgroup_create(LOW, "readers", id="0", mkstream=True)
+    await bus.publish("x", id="there", priority="low")
+
+    async def nothing(_task: Any) -> None:
+        return None
+
+    async with working(bus, "pink", {"x": nothing}, queues=("coding", "shared"), group="workers"):
+        await bus.pause([Lane("shared", Priority.LOW)])
+        for n in range(5):
+            await bus.publish("x", id=f"done-{n}")
+        await eventually(lambda: raw.hget("cortex:task:done-4", "state") == "done")
+    raw.xgroup_destroy(LOW, "workers")
+    told = await audited(bus)
+    assert told.equal, told.differences
+    assert raw.xlen(NORMAL) == 5
+
+
+async def test_ids_that_come_again_while_they_live_are_not_judged(bus: Bus, raw: Any) -> None:
+    """Foreign senders repeat ids; the log does not tell one entry from the other, and the audit does not pretend."""
+    gate = asyncio.Event()
+
+    async def waiting(_task: Any) -> None:
+        await gate.wait()
+
+    for _ in range(2):
+        raw.xadd(NORMAL, {"id": "same", "type": "x"})
+    async with working(bus, "pink", {"x": waiting}, concurrency=2):
+        await eventually(lambda: _kinds(bus, "observed", 2))
+        told = await audited(bus)
+        assert told.equal, told.differences
+        assert unknown(told) == {(Kind.REPEATED, ""): 1}
+        gate.set()
+    assert unknown(await audited(bus)) == {}
+
+
+async def _kinds(bus: Bus, kind: str, times: int) -> bool:
+    return [event.kind for event in (await bus.events()).items].count(kind) == times
+
+
+async def test_a_log_whose_beginning_is_gone_is_said_to_be_so(furnished: Bus, raw: Any) -> None:
+    """What is older than it is not judged, and the day that lost facts is named; there is no difference."""
+    (day,) = (await audited(furnished)).days
+    raw.xtrim(f"cortex:events:{day}", maxlen=1, approximate=False)
+    told = await audited(furnished)
+    assert told.equal, told.differences
+    assert unknown(told)[Kind.TRIMMED, day] > 5
+    assert unknown(told)[Kind.OLDER, DEAD] == 1
+    assert unknown(told)[Kind.OLDER, DELAYED] == 1
+    assert unknown(told)[Kind.UNTAKEN, LOW] == 3
+    raw.delete(f"cortex:events:{day}")
+    gone = await audited(furnished)
+    assert gone.equal
+    assert gone.since_ms is None
+    assert unknown(gone)[Kind.OLDER, DEAD] == 2
+
+
+async def test_counters_that_do_not_fit_the_log_are_named(furnished: Bus, raw: Any) -> None:
+    """A counter that was set by hand, and facts that were taken out of the middle of the log."""
+    (day,) = (await audited(furnished)).days
+    yesterday = shifted(day, -1)
+    raw.xadd(f"cortex:events:{yesterday}", {"kind": "told_by_a_foreign_agent", "task": ""}, id="1-1")
+    assert (await audited(furnished)).equal, "nobody counts what foreign agents add"
+    ident = raw.xrange(f"cortex:events:{day}")[1][0]
+    raw.xdel(f"cortex:events:{day}", ident)
+    told = await audited(furnished)
+    assert found(told)[Kind.COUNTERS, day] == 1
+    assert "published: " in examples(told)[-1]
+    raw.delete(f"cortex:density:{day}")
+    assert found(await audited(furnished))[Kind.COUNTERS, day] > 5
+
+
+async def test_a_false_fact_in_the_log_is_found(furnished: Bus, raw: Any) -> None:
+    """A foreign agent may add facts; one that is not true shows."""
+    (day,) = (await audited(furnished)).days
+    raw.xadd(f"cortex:events:{day}", {"kind": "published", "task": "invented", "lane": LOW})
+    raw.xadd(f"cortex:events:{day}", {"kind": "scheduled", "task": "low-1", "lane": LOW})
+    told = await audited(furnished)
+    assert found(told) == {(Kind.MISSING, LOW): 1}
+    assert unknown(told) == {(Kind.REPEATED, ""): 1}
+
+
+async def test_the_log_is_read_over_midnight(bus: Bus, raw: Any) -> None:
+    """Facts of an earlier day come first, whatever their ids are."""
+    await bus.publish("x", id="new")
+    today = day_of(int(raw.time()[0]) * 1000)
+    lane = {"lane": NORMAL}
+    for back, kind, task in ((2, "published", "old"), (1, "completed", "old"), (3, "published", "new")):
+        raw.xadd(f"cortex:events:{shifted(today, -back)}", {"kind": kind, "task": task, **lane})
+    told = await audited(bus)
+    assert told.days == tuple(shifted(today, -back) for back in (3, 2, 1, 0))
+    assert told.equal, told.differences
+
+
+async def test_hostile_ids_and_entries_add_up(bus: Bus, raw: Any) -> None:
+    """Separators, bytes that are no text, ids that stand for none, fields without number: taken, dead, and equal."""
+    raw.xadd(NORMAL, {"id": "a\x1fb", "type": "x"})
+    raw.xadd(NORMAL, {b"id": b"\xff\xfe", b"type": b"x"})
+    raw.xadd(NORMAL, {"id": "n" * 600, "type": "x"})
+    raw.xadd(NORMAL, {"id": "null", "type": "x"})
+    raw.xadd(NORMAL, {"ID": "upper", "TYPE": "x"})
+    raw.xadd(NORMAL, {"junk": "y"})
+    raw.xadd(NORMAL, {f"f{n}": "" for n in range(4000)} | {"type": "x"})
+    assert (await audited(bus)).equal
+    async with working(bus, "pink", {}):
+        await eventually(lambda: raw.xlen(DEAD) == 7)
+    told = await audited(bus)
+    assert told.equal, (told.differences, told.unknown)
+    assert told.dead == (7, 7)
+
+
+async def test_what_cannot_be_read_is_an_error_and_not_a_verdict(bus: Bus, raw: Any) -> None:
+    """A foreign key in the place of the log or of the dead letters."""
+    raw.set(DEAD, "x")
+    with pytest.raises(BusError, match="WRONGTYPE"):
+        await audited(bus)
+
+
+def test_every_kind_is_either_a_difference_or_beyond_knowing() -> None:
+    """The two do not overlap, and the enumeration lists differences first."""
+    kinds = list(Kind)
+    assert [kind in UNKNOWABLE for kind in kinds] == sorted(kind in UNKNOWABLE for kind in kinds)
