@@ -1,7 +1,7 @@
 """Balancing the books: what the processes wrote down, against what the bus says, against what the engine holds.
 
-The engine is read here with plain commands rather than through the bus client, so that a client which miscounts
-cannot be its own witness.
+The engine is read here with plain commands rather than through the bus client, so that a client which miscounts is
+not its own only witness; what its own audit finds is added.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from observatory.bus import Bus
+from observatory.bus.audit import audit
 from observatory.bus.keys import Keys
 from observatory.bus.observe import Cursor
 from observatory.demo.journal import gather
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from observatory.bus.audit import Audit
     from observatory.demo.journal import Accounts
 
 _NONE = EntryId(0, 0)
@@ -100,10 +102,12 @@ def balance(url: str, journals: Path) -> dict[str, Any]:
         BusError: The bus cannot be read.
     """
     said = gather(journals)
-    events = asyncio.run(_events(url))
+    events, audited = asyncio.run(_ask_the_bus(url))
     with redis.Redis.from_url(url, protocol=2) as client:
         census = take_census(client, Keys())
-    return settle_books(said, events, census)
+    books = settle_books(said, events, census)
+    books["problems"] += [f"{one}: {', '.join(one.examples)}" for one in audited.differences]
+    return books
 
 
 def settle_books(said: Accounts, events: Sequence[Event], census: Census) -> dict[str, Any]:
@@ -190,8 +194,8 @@ def take_census(client: redis.Redis, keys: Keys) -> Census:
     return census
 
 
-async def _events(url: str) -> list[Event]:
-    """Read the whole event log, oldest first."""
+async def _ask_the_bus(url: str) -> tuple[list[Event], Audit]:
+    """Read the whole event log, oldest first, and let the bus client audit itself."""
     found: list[Event] = []
     async with Bus.connect(url, name="auditor") as bus:
         after = None
@@ -200,7 +204,7 @@ async def _events(url: str) -> list[Event]:
             found += page.items
             after = page.after
             if after is None:
-                return found[::-1]
+                return found[::-1], await audit(bus.connection, bus.keys, group=GROUP)
 
 
 def _streams(client: redis.Redis, pattern: str) -> Iterator[str]:
