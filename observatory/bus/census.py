@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from observatory.bus.link import Link, Reply
     from observatory.model.task import Lane
 
-_PAGE: Final = 500
+_PAGE: Final = 100
 _SCAN: Final = 1000
 _OUR_CONSUMER = re.compile(r".+@.+:\d+:[0-9a-f]{8}", re.DOTALL)
 """How the bus client names its consumers; others write no events."""
