@@ -37,13 +37,16 @@ def findings(snapshot: Snapshot) -> tuple[Finding, ...]:
 
 def verdict(snapshot: Snapshot) -> str:
     """Say in words that all is well; only true when there are no findings, and nothing while nothing is known."""
-    alive = sum(agent.state is AgentState.ALIVE for agent in snapshot.agents)
     if not snapshot.at_ms:
         return ""
     if not snapshot.lanes and not snapshot.agents:
         return "the bus is empty: no lanes, no agents yet"
-    lanes, agents = len(snapshot.lanes), f"{alive} agent{'' if alive == 1 else 's'} alive"
-    return f"all well: {lanes} lane{'' if lanes == 1 else 's'} served, {agents}"
+    served = sum(lane.consumers > 0 for lane in snapshot.lanes)
+    alive = sum(agent.state is AgentState.ALIVE for agent in snapshot.agents)
+    if not served and not alive:
+        return "no work in any lane, and no agents yet"
+    lanes, agents = f"{served} lane{'' if served == 1 else 's'}", f"{alive} agent{'' if alive == 1 else 's'}"
+    return f"all well: {lanes} served, {agents} alive"
 
 
 def _all(snapshot: Snapshot) -> Iterator[Finding]:

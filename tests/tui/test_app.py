@@ -22,6 +22,7 @@ from observatory.tui.widgets.agent_grid import AgentGrid
 from observatory.tui.widgets.dead_letter_list import DeadLetterList
 from observatory.tui.widgets.drawn import Drawn
 from observatory.tui.widgets.event_feed import EventFeed
+from observatory.tui.widgets.footer import FooterLine
 from observatory.tui.widgets.lane_table import LaneTable
 from observatory.tui.widgets.payload import PayloadPane
 from observatory.tui.widgets.status_line import StatusLine
@@ -232,7 +233,7 @@ async def test_keys_move_as_fingers_expect(tmp_path: Path) -> None:
 
 
 async def test_tab_walks_the_panels_and_m_gives_one_the_screen(tmp_path: Path) -> None:
-    """M maximises the focused panel; m, esc and q give it back."""
+    """M maximises the focused panel between status line and footer; m, esc and q give it back."""
     app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
     async with app.run_test(size=SIZE) as pilot:
         await settled(pilot)
@@ -243,7 +244,9 @@ async def test_tab_walks_the_panels_and_m_gives_one_the_screen(tmp_path: Path) -
             await settled(pilot)
             assert app.screen.maximized is app.focused
             assert app.focused is not None
-            assert app.focused.size.height > 40
+            assert app.focused.region == (0, 1, SIZE[0], SIZE[1] - 2)
+            assert app.screen.query_one(StatusLine).region.y == 0
+            assert app.screen.query_one(FooterLine).region.bottom == SIZE[1]
             await pilot.press(back)
             await settled(pilot)
             assert app.screen.maximized is None
@@ -316,6 +319,32 @@ async def test_the_cursor_sticks_to_its_dead_letter(tmp_path: Path) -> None:
         await eventually(lambda: source.reads > reads and letters.rows[0] == newer)
         assert letters.selected == held
         assert letters.cursor == 3
+
+
+async def test_a_payload_that_is_read_stays_and_can_be_copied(tmp_path: Path) -> None:
+    """With the focus in the payload, newer dead letters do not replace it; y copies it and R means this one."""
+    app, source, actions = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("4")
+        await eventually(lambda: app.screen.query(DeadLetterList) and app.screen.query_one(DeadLetterList).rows)
+        letters = app.screen.query_one(DeadLetterList)
+        await pilot.press("j", "j", "enter")
+        await settled(pilot)
+        held = letters.selected
+        assert held is not None
+        assert isinstance(app.focused, PayloadPane)
+        source.letters = (replace(held, entry_id=f"{seed.NOW_MS}-9"), *source.letters)
+        await pilot.press("r")
+        await eventually(lambda: len(letters.rows) == len(source.letters))
+        assert letters.selected == held
+        assert held.entry_id in text_of(app.focused)
+        await pilot.press("y")
+        await settled(pilot)
+        assert json.loads(app.clipboard)["entry_id"] == held.entry_id
+        await pilot.press("R")
+        await eventually(lambda: actions.executed)
+        assert actions.requests == [RequeueDeadLetters((held.entry_id,))]
 
 
 async def test_the_list_reads_on_before_its_end(tmp_path: Path) -> None:

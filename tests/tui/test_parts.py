@@ -99,6 +99,12 @@ def test_findings_are_worst_first_and_nothing_is_well_while_something_is_not() -
     assert verdict(seed.healthy()) == "all well: 4 lanes served, 8 agents alive"
 
 
+def test_nothing_is_called_served_where_nobody_serves() -> None:
+    """A new bus has idle lanes and nobody to serve them, which is no trouble and no good health either."""
+    lanes = tuple(replace(lane, groups=(), backlog=0, state=LaneState.IDLE) for lane in seed.healthy().lanes)
+    assert verdict(replace(seed.healthy(), lanes=lanes, agents=())) == "no work in any lane, and no agents yet"
+
+
 async def test_busy_lanes_are_never_hidden_behind_idle_ones(tmp_path: Path) -> None:
     """With more lanes than lines, idle lanes are counted; a lane that was busy a moment ago keeps its line."""
     idle = [

@@ -47,6 +47,7 @@ class DataScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (110, "-medium"), (140, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (16, "-short"), (32, "-mid"), (42, "-tall")]  # noqa: RUF012
 
+    ALLOW_IN_MAXIMIZED_VIEW: ClassVar[str | None] = "StatusLine, FooterLine"
     heading: ClassVar[str] = ""
     """Name of the screen in the status line."""
 

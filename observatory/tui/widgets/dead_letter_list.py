@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, ClassVar
 
 from observatory.model.dead_letter import DeadLetter
@@ -10,6 +9,7 @@ from observatory.model.text import line
 from observatory.tui import format as fmt
 from observatory.tui.lines import LineBuilder
 from observatory.tui.widgets.list_panel import ListPanel
+from observatory.tui.widgets.payload import letter_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ class DeadLetterList(ListPanel[DeadLetter]):
 
     title: ClassVar[str] = "Dead letters"
     head: ClassVar[int] = 2
+    keeps_cursor: ClassVar[bool] = True
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
@@ -42,8 +43,7 @@ class DeadLetterList(ListPanel[DeadLetter]):
 
     def as_json(self, row: DeadLetter) -> str:
         """The entry as it stands in the stream, as JSON."""
-        fields = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in row.fields}
-        return json.dumps({"entry_id": row.entry_id, "fields": fields}, ensure_ascii=True)
+        return letter_json(row)
 
     def draw_heading(self, width: int) -> LineBuilder:  # noqa: ARG002 - a short heading
         """Say where the cursor is, how many there are, and what is going on."""

@@ -36,6 +36,9 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
     selects: ClassVar[bool] = True
     """Whether there is a cursor; without one the keys scroll."""
 
+    keeps_cursor: ClassVar[bool] = False
+    """Whether the cursor stays on its row without the focus too, because something else shows that row."""
+
     class Moved(Message):
         """The cursor went to another row."""
 
@@ -96,15 +99,16 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
     def set_rows(self, rows: tuple[RowT, ...]) -> None:
         """Show *rows*, repainting only lines that differ; with the focus, the cursor stays on its row."""
         before, self.rows = self.rows, rows
-        held = self.identity(before[self.cursor]) if self.has_focus and self.cursor < len(before) else ""
+        keeps = self._holds_cursor
+        held = self.identity(before[self.cursor]) if keeps and self.cursor < len(before) else ""
         top = self._top
         if held:
             shift = self._find(held, self.cursor) - self.cursor
             self.cursor += shift
             self._top += shift // self.columns()
         else:
-            self.cursor = min(self.cursor, max(len(rows) - 1, 0)) if self.has_focus else 0
-            self._top = self._top if self.has_focus else 0
+            self.cursor = min(self.cursor, max(len(rows) - 1, 0)) if keeps else 0
+            self._top = self._top if keeps else 0
         self._clamp()
         if self._top != top or bool(before) != bool(rows):
             self.refresh()
@@ -166,7 +170,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         strips = []
         for offset, row in enumerate(self.rows[first : first + per_line]):
             drawn = self.draw_row(row, cell)
-            on_cursor = self.selects and self.has_focus and first + offset == self.cursor
+            on_cursor = self._holds_cursor and first + offset == self.cursor
             strips.append(self.ink.on_cursor(drawn.strip(cell)) if on_cursor else drawn.strip(cell))
         return Strip.join(strips).adjust_cell_length(width) if strips else blank(width)
 
@@ -285,8 +289,12 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
     def _clamp(self) -> None:
         self.cursor = min(max(self.cursor, 0), max(len(self.rows) - 1, 0))
         self._top = min(max(self._top, 0), max(self.lines - self.body_height, 0))
-        if self.selects and self.has_focus:
+        if self._holds_cursor:
             self._reveal()
+
+    @property
+    def _holds_cursor(self) -> bool:
+        return self.selects and (self.has_focus or self.keeps_cursor)
 
     def _find(self, name: str, near: int) -> int:
         """Return where the row called *name* is now; if it is gone, the row that took its place."""

@@ -50,6 +50,22 @@ class PayloadPane(ListPanel[Piece]):
             self.action_top()
             self._wrap()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is no cursor, but the letter that is shown can be copied."""
+        if action in {"copy_name", "copy_json"}:
+            return True if self._letter is not None else None
+        return super().check_action(action, parameters)
+
+    def action_copy_name(self) -> None:
+        """Copy the id of the letter that is shown."""
+        if self._letter is not None:
+            self.post_message(self.Copied(self, "name", self._letter.entry_id))
+
+    def action_copy_json(self) -> None:
+        """Copy the letter that is shown."""
+        if self._letter is not None:
+            self.post_message(self.Copied(self, "JSON", letter_json(self._letter)))
+
     def on_resize(self) -> None:
         """Wrap to the new width."""
         if self.size.width != self._wrapped_at:
@@ -98,6 +114,12 @@ class PayloadPane(ListPanel[Piece]):
             if len(pieces) > _MOST_LINES:
                 break
         self.set_rows(tuple(Piece(*piece, place) for place, piece in enumerate(pieces)))
+
+
+def letter_json(letter: DeadLetter) -> str:
+    """Return the entry as it stands in the stream, as JSON."""
+    fields = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in letter.fields}
+    return json.dumps({"entry_id": letter.entry_id, "fields": fields}, ensure_ascii=True)
 
 
 def payload_text(payload: bytes) -> tuple[str, str]:
