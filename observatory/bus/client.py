@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from observatory.bus import browse, letters, log
+from observatory.bus.audit import Audit, audit
+from observatory.bus.blobs import MAX_BLOB, BlobStore, stowed
 from observatory.bus.broadcasts import Broadcasts
 from observatory.bus.control import Doorbell, Heard
 from observatory.bus.doctor import examine
@@ -30,10 +32,12 @@ from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import UsageError
 from observatory.model.task import DEFAULT_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord
 from observatory.model.text import line
+from observatory.model.wire import MAX_PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
     from types import TracebackType
 
     from observatory.bus.broadcasts import Hearing, Told
@@ -72,13 +76,15 @@ class Bus:
         keys: Key names.
         name: Who we are, where an event or a task asks for it.
         clock: Where creation times come from.
+        blobs: Where large payloads are stored; None to refuse them.
     """
 
-    def __init__(self, link: Link, keys: Keys, name: str, clock: Clock) -> None:
+    def __init__(self, link: Link, keys: Keys, name: str, clock: Clock, blobs: BlobStore | None = None) -> None:
         self.connection = link
         self.keys = keys
         self.name = name
         self.clock = clock
+        self.blobs = blobs
         self._publisher = Publisher(link, keys, clock)
         self._keeper: LeaseKeeper | None = None
         self._pulse: asyncio.Task[None] | None = None
@@ -90,7 +96,15 @@ class Bus:
         self._requests = Requests(link, keys, name, clock, self.publish_task)
 
     @classmethod
-    def connect(cls, url: str, *, prefix: str = "cortex", name: str = "", clock: Clock | None = None) -> Self:
+    def connect(
+        cls,
+        url: str,
+        *,
+        prefix: str = "cortex",
+        name: str = "",
+        clock: Clock | None = None,
+        blobs: str | Path | None = None,
+    ) -> Self:
         """Prepare a connection; entering the context opens it.
 
         Args:
@@ -98,6 +112,8 @@ class Bus:
             prefix: First part of every key.
             name: Who we are; `<user>@<host>` by default.
             clock: Where times come from; the system's by default.
+            blobs: Folder, or fsspec URL, for payloads above 256 KB, which then travel as claim checks; all agents
+                that share such tasks need the same store.
 
         Raises:
             UsageError: *url* or *prefix* cannot be one.
@@ -109,6 +125,7 @@ class Bus:
             keys,
             name or f"{os.environ.get('USER', 'operator')}@{socket.gethostname()}",
             chosen,
+            BlobStore.open(blobs) if blobs else None,
         )
 
     async def __aenter__(self) -> Self:
@@ -204,7 +221,7 @@ class Bus:
             BusBusyError: The lane is at its bound; nothing was added.
             NotDurableError: It was added, and the server did not say in time that it is on disk.
         """
-        body, content_type = written(payload)
+        body, content_type = written(payload, most=MAX_BLOB if self.blobs else MAX_PAYLOAD)
         if at is not None:
             delay = max(self._seconds_until(at), 0.0)
         if deadline is not None:
@@ -233,7 +250,8 @@ class Bus:
         self, task: NewTask, *, dedupe: str = "", dedupe_ttl: float = DEDUPE_TTL_S, durable: bool = False
     ) -> Published:
         """Publish one task that is complete with its id; see `publish`."""
-        return await self._publisher.one(task, dedupe=dedupe, dedupe_ttl=dedupe_ttl, durable=durable)
+        stored = await stowed(self.blobs, task)
+        return await self._publisher.one(stored, dedupe=dedupe, dedupe_ttl=dedupe_ttl, durable=durable)
 
     async def publish_many(self, tasks: Iterable[NewTask]) -> list[Published]:
         """Publish many tasks, in order; see `publish`.
@@ -241,7 +259,7 @@ class Bus:
         Raises:
             BusBusyError: A lane is at its bound; tasks of other lanes, and those before it, were added.
         """
-        return await self._publisher.many(tasks)
+        return await self._publisher.many([await stowed(self.blobs, task) for task in tasks])
 
     async def cancel(self, task_id: str) -> CancelOutcome:
         """Take a task back, wherever it is; who runs it learns of it within milliseconds."""
@@ -406,6 +424,10 @@ class Bus:
             ha: Whether the deployment is meant to survive the loss of a server; found out if None.
         """
         return await examine(self.connection, self.keys, self.clock, ha=ha)
+
+    async def audit(self, *, group: str = "workers", examples: int = 5) -> Audit:
+        """Rebuild the books from the event log and compare them with what the engine holds; see `audit.audit`."""
+        return await audit(self.connection, self.keys, group=group, examples=examples)
 
     async def dead_letters(self, *, after: str | None = None, limit: int = 100) -> Page[DeadLetter]:
         """Return dead letters, newest first, below the entry *after*."""

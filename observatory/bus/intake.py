@@ -263,6 +263,8 @@ class Intake:
         lane, entry_id = self._lane_of[stream], ident.decode()
         read = read_entry(lane, entry_id, pairs(flat))
         if isinstance(read, Malformed):
-            nameless = Task(foreign_id(lane, entry_id), "", b"", lane, entry_id, arrived_ms=EntryId.parse(ident).ms)
+            nameless = Task(
+                read.id or foreign_id(lane, entry_id), "", b"", lane, entry_id, arrived_ms=EntryId.parse(ident).ms
+            )
             return Delivery(stream, nameless, deliveries, problem=read.why)
         return Delivery(stream, read, deliveries, poison=deliveries > self.max_deliveries)

@@ -13,8 +13,12 @@ Payload = bytes | str | Mapping[str, Any] | Sequence[Any] | None
 """What is taken as a payload: bytes and text as they are, anything else as JSON."""
 
 
-def written(payload: Payload) -> tuple[bytes, str]:
+def written(payload: Payload, *, most: int = MAX_PAYLOAD) -> tuple[bytes, str]:
     """Return the bytes of *payload*, and their MIME type where it is known.
+
+    Args:
+        payload: What was handed over.
+        most: Bytes that may be written at most.
 
     Raises:
         UsageError: It is too large, or cannot be written as JSON.
@@ -32,6 +36,6 @@ def written(payload: Payload) -> tuple[bytes, str]:
             body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         except (TypeError, ValueError) as error:
             raise UsageError(f"payload: cannot be written as JSON: {error}") from error
-    if len(body) > MAX_PAYLOAD:
-        raise UsageError(f"payload: {len(body)} bytes, {MAX_PAYLOAD} at most")
+    if len(body) > most:
+        raise UsageError(f"payload: {len(body)} bytes, {most} at most")
     return body, kind

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from observatory.bus.blobs import is_claim, redeemed
 from observatory.bus.delivery import Outcome, Settlement, TaskContext
 from observatory.bus.handlers import ANY_TYPE, DoNotRetry, MalformedPayloadError, Snooze
 from observatory.bus.payload import written
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from observatory.bus.client import Bus
     from observatory.bus.delivery import Delivery
     from observatory.bus.handlers import Prepared
+    from observatory.model.task import Task
 
 RETRY_JITTER: Final = 0.1
 """Share by which the wait before a retry varies, so that what failed together does not return together."""
@@ -86,9 +88,9 @@ class Runner:
         limit = None if handler.timeout_s is None else asyncio.timeout(handler.timeout_s)
         try:
             if limit is None:
-                return self._done(delivery, await handler.call(delivery.task, context))
+                return self._done(delivery, await self._call(handler, delivery.task, context))
             async with limit:
-                result = await handler.call(delivery.task, context)
+                result = await self._call(handler, delivery.task, context)
             return self._done(delivery, result)
         except Snooze as order:
             return replace(self._settlement(delivery, Outcome.SNOOZE, "", str(order)), delay_s=order.seconds)
@@ -99,6 +101,11 @@ class Runner:
             over = isinstance(error, TimeoutError) and limit is not None and limit.expired()
             message = f"TimeoutError: ran longer than {handler.timeout_s:g} s" if over else _message(error)
             return self._failed(delivery, error, message, Reason.ERROR, handler.retry_delays)
+
+    async def _call(self, handler: Prepared, task: Task, context: TaskContext) -> Any:  # noqa: ANN401 - any result
+        if is_claim(task.content_type):
+            task = await redeemed(self.bus.blobs, task)
+        return await handler.call(task, context)
 
     def _done(self, delivery: Delivery, result: Any) -> Settlement:  # noqa: ANN401 - a result may be anything
         if result is None:

@@ -91,12 +91,14 @@ class Malformed:
         entry_id: Its id there.
         why: What is wrong, in words.
         fields: The entry exactly as it stands.
+        id: Task id, if it carries one; empty otherwise.
     """
 
     lane: Lane
     entry_id: str
     why: str
     fields: Fields
+    id: str = ""
 
 
 def encode(task: NewTask) -> tuple[tuple[bytes, ...], list[bytes]]:
@@ -156,7 +158,8 @@ def read_any_entry(lane: Lane, entry_id: str, fields: Fields) -> Task | Malforme
     known, extra = _sort_out(raw, notes)
     known = _unwrap(known, extra, notes)
     if "type" not in known and "payload" not in known:
-        return Malformed(lane, entry_id, "neither a type nor a payload" if raw else "an empty entry", raw)
+        why = "neither a type nor a payload" if raw else "an empty entry"
+        return Malformed(lane, entry_id, why, raw, _task_id(known.get("id")))
     arrived = EntryId.parse(entry_id).ms
     if (earlier := _integer(known.get("arrived"))) is not None:
         arrived = min(earlier, arrived)

@@ -85,16 +85,17 @@ async def produce(bus: Bus, raw: Any, seconds: float, seed: int) -> None:
     dice = random.Random(seed)
     ids: list[str] = []
     for n in range(round(seconds * 200)):
+        inside = f'{{"id": "in-{seed}-{n}"}}'
         match dice.randrange(8):
             case 0:
                 raw.xadd(dice.choice((LOW, HIGH)), {"kind": "note", "task_id": f"foreign-{seed}-{n}", "body": "{}"})
             case 1:
-                raw.xadd(NORMAL, dice.choice(({"type": "nameless"}, {"nothing": "of use"}, {"data": '{"id":"in"}'})))
+                raw.xadd(NORMAL, dice.choice(({"type": "nameless"}, {"nothing": "of use"}, {"data": inside})))
             case 2 if ids:
                 await bus.cancel(dice.choice(ids))
             case 3:
                 letters = (await bus.dead_letters(limit=5)).items
-                await bus.requeue([letter.entry_id for letter in letters if letter.reason != "malformed"])
+                await bus.requeue([letter.entry_id for letter in letters])
             case _:
                 ident = f"{seed}-{n}"
                 ids.append(ident)

@@ -17,6 +17,8 @@ from tests.bus.test_worker import Notebook, _is, _letters
 from tests.conftest import eventually
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from observatory.bus.handlers import Proceed
 
 NORMAL = Lane("shared", Priority.NORMAL)
@@ -268,3 +270,29 @@ async def test_publishing_many_keeps_their_order(bus: Bus, raw: Any) -> None:
     """A lane is first in, first out for one publisher."""
     await bus.publish_many(NewTask("x", b"", f"t-{number:04}") for number in range(1000))
     assert [fields["id"] for _, fields in raw.xrange("cortex:tasks:normal")] == [f"t-{n:04}" for n in range(1000)]
+
+
+async def test_a_large_payload_travels_as_a_claim_check(bus_url: str, raw: Any, tmp_path: Path) -> None:
+    """With a blob store a payload above the bound is published and handled; the lane carries a small reference."""
+    body = bytes(range(256)) * 4_000
+    seen: list[bytes] = []
+
+    async def handle(task: Task) -> None:
+        seen.append(task.payload)
+
+    async with Bus.connect(bus_url, blobs=tmp_path / "blobs") as bus:
+        await bus.publish("x", body, id="large")
+        ((_, fields),) = raw.xrange("cortex:tasks:normal")
+        assert len(fields["payload"]) < 1_000
+        async with working(bus, "pink", {"x": handle}):
+            await eventually(lambda: seen == [body])
+
+
+async def test_a_claim_without_its_blob_says_what_is_missing(bus_url: str, tmp_path: Path) -> None:
+    """A worker that has no store, or not that blob, fails the task with words that help."""
+    async with Bus.connect(bus_url, blobs=tmp_path / "blobs") as bus:
+        await bus.publish("x", bytes(300_000))
+    async with Bus.connect(bus_url) as bus, working(bus, "pink", {"x": Notebook()}, retry_delays=()):
+        (letter,) = await eventually(lambda: _letters(bus))
+    assert letter.reason == "error"
+    assert "blob" in letter.error

@@ -212,11 +212,8 @@ end
 local function bury(stream, entry, fields, id, type, consumer, attempt, reason, message, ms, digest)
   local dead = {}
   for i, value in ipairs(narrow(fields)) do dead[i] = value end
-  if not get(dead, 'id') then
-    -- The id that it ran under, which a foreign entry did not carry, or carried under another name.
-    dead[#dead + 1] = 'id'
-    dead[#dead + 1] = id
-  end
+  -- The id that it ran under, where a foreign entry carried none, another that cannot be used, or another name for it.
+  if get(dead, 'id') ~= id then put(dead, 'id', id) end
   local first = get(fields, 'arrived') or text(id_ms(entry))
   for _, value in ipairs({'reason', reason, 'last_error', message, 'attempts', attempt, 'first_seen', first,
     'source', stream, 'source_id', entry, 'worker', consumer, 'digest', digest or ''}) do

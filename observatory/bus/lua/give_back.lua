@@ -13,7 +13,7 @@ for at = 4, #ARGV, 6 do
   if row then
     local fields = row[2]
     if not get(fields, 'arrived') then put(fields, 'arrived', text(id_ms(entry))) end
-    if not get(fields, 'id') then put(fields, 'id', id) end
+    if get(fields, 'id') ~= id then put(fields, 'id', id) end
     local sid = add(stream, fields)
     if recall(id, 'entry')[1] ~= entry then observe(id, type, stream, attempt) end
     remember(id, RECORD_TTL, 'state', 'queued', 'lane', stream, 'entry', sid, 'attempt', attempt, 'owner', '', 'type', type)

@@ -30,8 +30,8 @@ local function again(stream, entry, fields, id, type, attempt, following, wait, 
   local member = stream .. ' ' .. entry
   put(fields, 'attempt', following)
   if not get(fields, 'arrived') then put(fields, 'arrived', text(id_ms(entry))) end
-  -- A foreign entry may carry its id under another name, or none: it keeps the one that it ran under.
-  if not get(fields, 'id') then put(fields, 'id', id) end
+  -- A foreign entry may carry its id under another name, or none that can be used: it keeps what it ran under.
+  if get(fields, 'id') ~= id then put(fields, 'id', id) end
   delay(member, NOW + wait, stream, fields, id, type, following)
   remember(id, RECORD_TTL + math.floor(wait / 1000), 'state', 'delayed', 'entry', member, 'attempt', following,
     'owner', '', 'error', message)
