@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from observatory.bus import Bus
 from observatory.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 # Textual reads it once, when it is imported.
@@ -65,6 +66,20 @@ def bus_url(engine: Engine) -> str:
     with redis.Redis.from_url(engine.url) as client:
         client.flushall()
     return engine.url
+
+
+@pytest.fixture
+async def bus(bus_url: str) -> AsyncIterator[Bus]:
+    """Return the client under test, connected."""
+    async with Bus.connect(bus_url, name="operator") as connected:
+        yield connected
+
+
+@pytest.fixture
+def plain(bus_url: str) -> Iterator[redis.Redis]:
+    """Return redis-py as a foreign agent uses it, which sees what truly stands there."""
+    with redis.Redis.from_url(bus_url) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)
