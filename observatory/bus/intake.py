@@ -186,15 +186,18 @@ class Intake:
             most: Free slots.
             held: Stream and entry of what this worker knows that it holds.
         """
-        found: list[Delivery] = []
-        for stream in self._streams:
-            if len(found) >= most or stream in self._avoid:
-                continue
-            # A lane whose group is gone, or that is no stream, must not keep the others from being looked after.
-            with contextlib.suppress(BusError):
-                found += await self._orphans(stream, most - len(found), held)
-                if len(found) < most:
-                    found += await self._reap(stream, most - len(found))
+        cursors = [self._cursors.get(stream, "0-0") for stream in self._streams]
+        lease_ms = round(self.lease_s * 1000)
+        args: list[str | int] = [self.group, self.consumer, lease_ms, ORPHAN_AFTER_MS, most, *cursors]
+        cursors_now, claimed, own = await self.bus.connection.call("recover", args, self._streams)
+        # Starting over at 0-0 each time would never reach old entries behind many fresh ones.
+        self._cursors = {stream: cursor.decode() for stream, cursor in zip(self._streams, cursors_now, strict=True)}
+        found = [self._delivery(self._streams[at], ident, flat, deliveries) for at, ident, flat, deliveries in claimed]
+        for at, ident, deliveries in own:
+            stream = self._streams[at]
+            if len(found) < most and (stream, ident.decode()) not in held:
+                rows = await self.bus.connection.command("XRANGE", stream, ident, ident)
+                found += [self._delivery(stream, ident, flat, deliveries) for _, flat in rows]
         return found
 
     async def tidy(self) -> None:
@@ -240,24 +243,6 @@ class Intake:
     async def _unblock(self, client_id: int) -> None:
         with contextlib.suppress(BusError):
             await self.bus.connection.command("CLIENT", "UNBLOCK", client_id, deadline_s=1.0)
-
-    async def _orphans(self, stream: str, most: int, held: Container[tuple[str, str]]) -> list[Delivery]:
-        rows = await self.bus.connection.command("XPENDING", stream, self.group, "-", "+", _PAGE, self.consumer)
-        found: list[Delivery] = []
-        for ident, _, idle, deliveries in rows:
-            if idle < ORPHAN_AFTER_MS or (stream, ident.decode()) in held or len(found) >= most:
-                continue
-            entry = await self.bus.connection.command("XRANGE", stream, ident, ident)
-            if entry:
-                found.append(self._delivery(stream, ident, entry[0][1], deliveries))
-        return found
-
-    async def _reap(self, stream: str, most: int) -> list[Delivery]:
-        args = (self.group, self.consumer, round(self.lease_s * 1000), self._cursors.get(stream, "0-0"), most)
-        cursor, rows, _ = await self.bus.connection.call("reap", args, (stream,))
-        # Starting over at 0-0 each time would never reach old entries behind many fresh ones.
-        self._cursors[stream] = cursor.decode()
-        return [self._delivery(stream, ident, flat, deliveries) for ident, flat, deliveries in rows]
 
     def _delivery(self, stream: str, ident: bytes, flat: Sequence[bytes], deliveries: int) -> Delivery:
         lane, entry_id = self._lane_of[stream], ident.decode()

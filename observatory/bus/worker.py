@@ -41,6 +41,9 @@ LEASE_S: Final = 30.0
 BEAT_ON_CHANGE_S: Final = 1.0
 """Seconds between beats at least when the current task changes faster than the heartbeat interval."""
 
+RECOVER_EVERY_S: Final = 3.0
+"""Seconds between two looks for work that nobody does, at most; a lost reply is found within ten seconds."""
+
 STOP_S: Final = 5.0
 """Seconds that what a stopping worker still has to tell the engine may take; the rest passes on with its lease."""
 
@@ -355,7 +358,7 @@ class Worker:
         Even with every slot taken it recovers one, which is then served before anything new: otherwise the work
         of the dead would wait for as long as there is a flood.
         """
-        await asyncio.sleep(self._lease_s / 4 * random.uniform(0.5, 1.5))
+        await asyncio.sleep(min(self._lease_s / 4, RECOVER_EVERY_S) * random.uniform(0.5, 1.5))
         room = max(self._concurrency - len(self._handling), 1) - len(self._ready)
         if self._stopping.is_set():
             return
