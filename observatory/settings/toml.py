@@ -66,7 +66,9 @@ class Document:
             found = _AT.match(str(error))
             what = printable(found["what"] if found else str(error))
             number = (found["line"] if found else None) or text.count("\n") + 1
-            raise SettingsError(f"{path}: line {number}: this is not TOML: {what}") from None
+            raise SettingsError(
+                f"{path}: line {number}: this is not TOML: {what}", 'text stands in quotes: key = "value"'
+            ) from None
 
     def line_of(self, *keys: str) -> int | None:
         """Return the line, from 1, on which the key at this path of tables is set; None if it is not found."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import plotext  # noqa: F401 - loaded beforehand, so that no picture waits for it
 import pytest
 from textual.widgets import Input, TextArea
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import math
 import re
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from textual.strip import Strip  # noqa: TC002 - an annotation of the class
@@ -20,6 +23,7 @@ WIDEST, HIGHEST = 150, 24
 """Largest chart that is drawn, in cells: what it costs grows with its area."""
 
 _PERIOD_S = 1.0
+_PLOTEXT = "plotext"
 _SGR = re.compile(r"\x1b\[([0-9;]*)m")
 _AXIS = -1
 _LABEL = 6
@@ -87,11 +91,20 @@ class Plot(Drawn):
         return chart[y - 1].adjust_cell_length(width) if y <= len(chart) else blank(width)
 
     def _due(self) -> None:
+        if _PLOTEXT not in sys.modules:
+            self._waiting = True
+            self.run_worker(self._load(), name="plotext", description="load what draws charts")
+            return
         self._waiting = False
         self._values = tuple(series.values for series in self._series)
         if any(self._values):
             self._drawn_at = self._clock.monotonic()
         self.repaint_lines(*range(1, self.size.height - len(self._notes)))
+
+    async def _load(self) -> None:
+        """Load plotext beside everything else: no key waits for its 100 ms."""
+        await asyncio.to_thread(importlib.import_module, _PLOTEXT)
+        self._due()
 
     def _legend(self, width: int) -> LineBuilder:
         builder = LineBuilder().add(f" {self._title}", self.ink["strong"])
@@ -150,7 +163,7 @@ def chart_text(
     """
     if width < 20 or height < 4 or not any(values):
         return ""
-    import plotext  # noqa: PLC0415 - 80 ms that the first paint must not wait for
+    import plotext  # noqa: PLC0415 - the first paint does not wait for it, `Plot` loads it aside
 
     top = _nice(ceiling(values))
     length = max((len(series) for series in values), default=0)
