@@ -9,7 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
-from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+import redis
+from redis.asyncio.connection import (
+    BlockingConnectionPool,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, ResponseError
+from redis.retry import Retry as SyncRetry
+
+from observatory.bus.address import connection_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,11 +31,42 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
     Base = AbstractConnection
+    ManagedBase = SentinelManagedConnection
 else:
-    Base = object
+    Base = ManagedBase = object
 
 UNAWAITED_BYTES: Final = 256 * 1024
 """Bytes that may wait in the socket's buffer before a write is awaited; a stuck peer shows in the missing reply."""
+
+
+class Direct:
+    """Makes pools of connections to the one engine that a URL names.
+
+    Args:
+        url: Where it is.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        options = connection_options(url)
+        kind = quick(options.get("connection_class", Connection))
+        self._options = options | {"retry": Retry(NoBackoff(), 0), "connection_class": kind}
+
+    def pool(self, *, max_connections: int, wait_s: float, reply_s: float) -> BlockingConnectionPool:
+        """Return a pool of its own; see `ThroughSentinels.pool`."""
+        return BlockingConnectionPool(
+            max_connections=max_connections, timeout=wait_s, **{**self._options, "socket_timeout": reply_s}
+        )
+
+    def thread_pool(self, *, reply_s: float) -> redis.ConnectionPool:
+        """Return a pool of one synchronous connection, for a thread; the caller closes it."""
+        options = connection_options(self._url, redis.connection.parse_url)
+        return redis.ConnectionPool(
+            max_connections=1, **{**options, "socket_timeout": reply_s, "retry": SyncRetry(NoBackoff(), 0)}
+        )
+
+    async def close(self) -> None:
+        """Close what is shared by the pools: nothing."""
 
 
 class _Quick(Base):
@@ -47,6 +92,44 @@ class _Quick(Base):
                 return
         await super().send_packed_command(command, check_health)
 
+    def abandon(self) -> None:
+        """Cut the connection; whoever waits for a reply learns it, and the next use connects anew."""
+        # Not `disconnect`: that takes the parser away from under a task that is reading.
+        if self._writer is not None:
+            self._writer.transport.abort()
+
+
+class _Primary(ManagedBase):
+    """What connections to a primary that Sentinels name share: they make sure that it is one.
+
+    A primary that was demoted goes on answering reads, from the past. So whoever connects asks for the role, and one
+    write that is refused cuts every connection of the link to that server.
+    """
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Log in, then ask for the role. HELLO tells it to every user; ROLE would need a right."""
+        await super().on_connect_check_health(check_health)
+        try:
+            await self.send_command("HELLO", check_health=False)
+            flat = await self.read_response()
+        except ResponseError:
+            flat = ()
+        if dict(zip(flat[::2], flat[1::2], strict=False)).get(b"role") in _NOT_PRIMARY:
+            raise self._demoted()
+        self.connection_pool.sentinel_manager.confirm((self.host, self.port))
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - redis-py's own signature
+        """Read a reply; a refusal that says "replica" is a lost connection."""
+        try:
+            # Past redis-py's own, which drops this one connection and leaves the others where they are.
+            return await super(SentinelManagedConnection, self).read_response(*args, **kwargs)
+        except ReadOnlyError:
+            raise self._demoted() from None
+
+    def _demoted(self) -> RedisConnectionError:
+        self.connection_pool.sentinel_manager.doubt((self.host, self.port))
+        return RedisConnectionError(f"{self.host}:{self.port} is no primary any more")
+
 
 class QuickConnection(_Quick, Connection):
     """A TCP connection."""
@@ -58,6 +141,17 @@ class QuickUnixConnection(_Quick, UnixDomainSocketConnection):
 
 class QuickTlsConnection(_Quick, SSLConnection):
     """A TCP connection under TLS."""
+
+
+class QuickPrimaryConnection(_Primary, _Quick, SentinelManagedConnection):
+    """A TCP connection to the primary that Sentinels name."""
+
+
+class QuickPrimaryTlsConnection(_Primary, _Quick, SentinelManagedSSLConnection):
+    """A TCP connection under TLS to the primary that Sentinels name."""
+
+
+_NOT_PRIMARY: Final = frozenset({b"slave", b"replica"})
 
 
 def _as_it_was(value: Any) -> Any:  # noqa: ANN401 - whatever redis-py can send

@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import ssl
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
 import redis
 import redis.asyncio as aioredis
-from redis.asyncio.connection import Connection, parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -27,16 +24,18 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry as SyncRetry
 
-from observatory.bus.connections import quick
+from observatory.bus.address import masked, sentinels_of
+from observatory.bus.connections import Direct
 from observatory.bus.scripts import script
+from observatory.bus.sentinel import SentinelError, ThroughSentinels
 from observatory.model.clock import Clock, SystemClock
-from observatory.model.errors import BusError, BusUnreachableError, UsageError
+from observatory.model.errors import BusError, BusUnreachableError
 from observatory.model.snapshot import LinkState, LinkView
 from observatory.model.text import line
 
@@ -54,18 +53,43 @@ Argument = str | bytes | int | float
 DEADLINE_S: Final = 10.0
 """Seconds after which a call that cannot reach the engine gives up."""
 
-CONNECT_TIMEOUT_S: Final = 2.0
 REPLY_TIMEOUT_S: Final = 3.0
 MAX_CONNECTIONS: Final = 16
 
-_SCHEMES = ("redis", "rediss", "unix")
-_PARAMETERS = frozenset(
-    {"db", "username", "password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"}
-)
+LONGEST_PAUSE_S: Final = 2.0
+"""Seconds between two attempts to reach an engine that is away."""
+
+FAILOVER_PAUSE_S: Final = 0.25
+"""The same where Sentinels name the engine: another one may take its place at any moment."""
+
+REFUSAL_HOLDS_S: Final = 5.0
+"""Seconds for which reads that succeed do not end a refusal of writes."""
+
 _REFUSED = (AuthenticationError, AuthorizationError)
 _FINAL = (*_REFUSED, InvalidResponse)
 TRANSIENT = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, TryAgainError, OSError)
 """Failures after which the same call may succeed: the engine is away, loading, or no longer the primary."""
+
+
+class NotEnoughReplicasError(ResponseError):
+    """NOREPLICAS: nothing was written, because fewer replicas are connected than min-replicas-to-write asks for."""
+
+
+class DiskRefusedError(ResponseError):
+    """MISCONF: nothing was written, because the engine cannot write its data to disk."""
+
+
+_REFUSES_WRITES = (NotEnoughReplicasError, DiskRefusedError)
+_REPEATABLE = (*TRANSIENT, NotEnoughReplicasError)
+_WRAPPED: Final = tuple(
+    # In words: a script of before Redis 7 wraps the error of a command in one of its own.
+    (re.compile(rf"(?:^|-){code} (.*)", re.DOTALL), kind)
+    for code, kind in (
+        ("NOREPLICAS", NotEnoughReplicasError),
+        ("MISCONF", DiskRefusedError),
+        ("READONLY", ReadOnlyError),
+    )
+)
 
 _MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], type[BusError], str, str], ...]] = (
     (_REFUSED, BusUnreachableError, "{url} refuses the credentials: {reason}", "check user and password in the URL"),
@@ -75,6 +99,12 @@ _MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], type[BusError], st
         "what listens at {url} is not a Redis",
         "check host and port in the URL",
     ),
+    (
+        (ReadOnlyError,),
+        BusUnreachableError,
+        "{url} leads to a replica, it refuses writes",
+        "name the primary in the URL, or the Sentinels",
+    ),
     (TRANSIENT, BusUnreachableError, "cannot reach {url}: {reason}", "is the engine running there?"),
     (
         (NoPermissionError,),
@@ -82,15 +112,31 @@ _MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], type[BusError], st
         "the user in the URL may not do this: {reason}",
         "ask for the right, or use another user",
     ),
+    (
+        (NotEnoughReplicasError,),
+        BusError,
+        "the primary refuses writes: {reason}",
+        "start replicas, or look at their link; CONFIG SET min-replicas-to-write 0 goes on without them",
+    ),
+    ((DiskRefusedError,), BusError, "the engine refuses writes: {reason}", "look at its disk and its log"),
     ((OutOfMemoryError,), BusError, "the engine is out of memory: {reason}", "raise maxmemory, or let lanes drain"),
 )
+
+_TLS_HINTS: Final = (
+    ("CERTIFICATE_REQUIRED", "the server wants to know who asks: ssl_certfile=… and ssl_keyfile=… in the URL"),
+    ("mismatch", "use the name in the server's certificate, or ssl_check_hostname=no in the URL"),
+    ("CERTIFICATE_VERIFY_FAILED", "ssl_ca_certs=… in the URL names the file of who signed the server's certificate"),
+    ("", "does TLS listen on that port? redis:// is without TLS"),
+)
+"""What TLS's words contain, and the next step."""
 
 
 class Link:
     """A pool of connections for commands, and the state of the link.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, with credentials and database in it.
+        url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `rediss+sentinel://`, with credentials and
+            database in it.
         keys: Key names; scripts are given its prefix.
         clock: Where times of state changes come from.
 
@@ -99,14 +145,14 @@ class Link:
     """
 
     def __init__(self, url: str, keys: Keys, clock: Clock | None = None) -> None:
-        self._url = url
-        options = connection_options(url)
-        kind = quick(options.get("connection_class", Connection))
-        self._options = options | {"retry": Retry(NoBackoff(), 0), "connection_class": kind}
+        self.url = masked(url)
+        sentinels = sentinels_of(url)
+        self._way = Direct(url) if sentinels is None else ThroughSentinels(sentinels, self.url)
+        self._longest_pause = LONGEST_PAUSE_S if sentinels is None else FAILOVER_PAUSE_S
         self._keys = keys
         self._clock = clock or SystemClock()
         self._flags = True
-        self.url = masked(url)
+        self._refused_at = -REFUSAL_HOLDS_S
         self.view = LinkView(LinkState.CONNECTING, self._clock.now_ms(), url=self.url)
         self._client = self.client(max_connections=MAX_CONNECTIONS)
 
@@ -117,11 +163,7 @@ class Link:
             max_connections: Size of its pool.
             timeout_s: Seconds to wait for a reply; a blocking read adds its own time to it.
         """
-        pool = aioredis.BlockingConnectionPool(
-            max_connections=max_connections,
-            timeout=REPLY_TIMEOUT_S,
-            **{**self._options, "socket_timeout": timeout_s},
-        )
+        pool = self._way.pool(max_connections=max_connections, wait_s=REPLY_TIMEOUT_S, reply_s=timeout_s)
         client = aioredis.Redis.from_pool(pool)
         # Replies are read in their raw shapes; the stock callbacks crash on some and differ by protocol.
         client.response_callbacks.clear()
@@ -129,11 +171,7 @@ class Link:
 
     def blocking_client(self, *, timeout_s: float = REPLY_TIMEOUT_S) -> redis.Redis:
         """Return a synchronous client with one connection of its own, for a thread; the caller closes it."""
-        options = connection_options(self._url, redis.connection.parse_url)
-        pool = redis.ConnectionPool(
-            max_connections=1, **{**options, "socket_timeout": timeout_s, "retry": SyncRetry(NoBackoff(), 0)}
-        )
-        return redis.Redis.from_pool(pool)
+        return redis.Redis.from_pool(self._way.thread_pool(reply_s=timeout_s))
 
     @property
     def flags(self) -> bool:
@@ -146,8 +184,12 @@ class Link:
         Raises:
             BusUnreachableError: Nothing answers, what answers is no Redis, or the credentials are refused.
         """
-        reply = await self.command("INFO", "server", deadline_s=deadline_s)
-        version = server_version(info_of(reply))
+        info = info_of(await self.command("INFO", "server", deadline_s=deadline_s))
+        version = server_version(info)
+        if "sentinel" in {info.get("redis_mode"), info.get("server_mode")}:
+            raise BusUnreachableError(
+                f"what listens at {self.url} is a Sentinel", "redis+sentinel://host:port/<name of the primary>"
+            )
         if version < (6, 2):
             raise BusError(
                 f"the engine at {self.url} is version {'.'.join(map(str, version))}", "Redis 6.2 or later, or Valkey"
@@ -157,6 +199,7 @@ class Link:
     async def close(self) -> None:
         """Close every connection of the pool."""
         await self._client.aclose()
+        await self._way.close()
 
     async def command(self, *args: Argument, deadline_s: float = DEADLINE_S) -> Reply:
         """Send one command that may be repeated when its reply is lost.
@@ -197,7 +240,7 @@ class Link:
             except NoScriptError:
                 return await self._client.execute_command(f"EVAL{suffix}", chosen.source, *tail)
 
-        return await self.attempt(send, deadline_s=deadline_s)
+        return await self.attempt(send, deadline_s=deadline_s, wrote=not chosen.read_only)
 
     async def look(self, args: Sequence[Argument], *, deadline_s: float) -> tuple[Reply, bytes | None]:
         """Call the read-only script `look` and INFO in one round trip.
@@ -226,18 +269,31 @@ class Link:
         result: tuple[Reply, bytes | None] = await self.attempt(send, deadline_s=deadline_s)
         return result
 
-    def note(self, error: BaseException | None) -> None:
-        """Record that the engine answered (*error* is None) or did not; readers with a client of their own call it."""
-        if error is None:
-            if self.view.state is not LinkState.READY:
-                self.view = LinkView(LinkState.READY, self._clock.now_ms(), url=self.url)
-        elif self.view.state is not LinkState.LOST:
-            self.view = LinkView(
-                LinkState.LOST, self._clock.now_ms(), reason=line(str(error)) or type(error).__name__, url=self.url
-            )
+    def note(self, error: BaseException | None, *, wrote: bool = False) -> None:
+        """Record how the engine answered; readers with a client of their own call it.
 
-    async def attempt(self, send: Callable[[], Awaitable[Reply]], *, deadline_s: float = DEADLINE_S) -> Reply:
+        Args:
+            error: None if it answered; else what kept it from it, or why it refuses writes.
+            wrote: What it answered was a write.
+        """
+        if error is None:
+            if self.view.state is not LinkState.READY and (wrote or not self._refuses_writes()):
+                self._enter(LinkState.READY)
+        elif isinstance(error, _REFUSES_WRITES):
+            self._refused_at = self._clock.monotonic()
+            self._enter(LinkState.DEGRADED, f"writes are refused: {line(str(error))}")
+        else:
+            self._enter(LinkState.LOST, line(str(error)) or type(error).__name__)
+
+    async def attempt(
+        self, send: Callable[[], Awaitable[Reply]], *, deadline_s: float = DEADLINE_S, wrote: bool = False
+    ) -> Reply:
         """Await *send* again and again until it answers, with jittered pauses; only for what may be repeated.
+
+        Args:
+            send: Sends the call and returns its reply.
+            deadline_s: Seconds after which to give up.
+            wrote: An answer means that the engine takes writes.
 
         Raises:
             BusError: The engine answers no; `BusUnreachableError` if it does not answer in *deadline_s* seconds.
@@ -247,85 +303,77 @@ class Link:
         while True:
             try:
                 reply = await send()
-            except TRANSIENT as failure:
+            except (RedisError, OSError) as failure:
                 error = _root(failure)
-                self.note(error)
+                self.note(error if isinstance(error, (*TRANSIENT, *_FINAL, *_REFUSES_WRITES)) else None)
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     # redis-py can turn the cancellation of a call into a time-out of it.
                     raise asyncio.CancelledError from failure
                 left = give_up - self._clock.monotonic()
-                if isinstance(error, _FINAL) or left <= 0:
+                if left <= 0 or not isinstance(error, _REPEATABLE) or _is_final(error):
                     raise translated(error, self.url) from failure
+                if isinstance(error, ReadOnlyError):
+                    # A name that leads to the primary may lead to another one by now.
+                    await self._client.connection_pool.disconnect(inuse_connections=False)
                 await asyncio.sleep(min(pause * random.uniform(0.5, 1.5), left))
-                pause = min(pause * 2, 2.0)
-            except RedisError as error:
-                self.note(error if isinstance(error, _FINAL) else None)
-                raise translated(error, self.url) from error
+                pause = min(pause * 2, self._longest_pause)
             else:
-                self.note(None)
+                self.note(None, wrote=wrote)
                 return reply
+
+    def _refuses_writes(self) -> bool:
+        """Say whether writes were refused not long ago, so that an answered read does not mean that all is well."""
+        lately = self._clock.monotonic() - self._refused_at < REFUSAL_HOLDS_S
+        return lately and self.view.state is LinkState.DEGRADED
+
+    def _enter(self, state: LinkState, reason: str = "") -> None:
+        if self.view.state is not state:
+            self.view = LinkView(state, self._clock.now_ms(), reason=reason, url=self.url)
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return what redis-py wrapped: it turns whatever happens while connecting into a plain connection error."""
-    while isinstance(error.__cause__, RedisError):
+    """Return what *error* is about.
+
+    redis-py turns whatever happens while connecting into a plain connection error, and knows no class for some of the
+    engine's refusals.
+    """
+    while not isinstance(error, SentinelError) and isinstance(error.__cause__, RedisError):
         error = error.__cause__
+    if isinstance(error, ResponseError) and not isinstance(error, ReadOnlyError):
+        for pattern, kind in _WRAPPED:
+            if found := pattern.search(str(error)):
+                return kind(found[1])
     return error
 
 
-def connection_options(url: str, parse: Callable[[str], Any] = parse_url) -> dict[str, Any]:
-    """Read *url* into the options of a redis-py connection.
-
-    Args:
-        url: Address with credentials and database.
-        parse: redis-py's reader of URLs, of its asynchronous or its synchronous half.
-
-    Raises:
-        UsageError: The scheme is unknown, or host, port or database cannot be read.
-    """
-    example = "for example redis://:password@127.0.0.1:6379/0"
-    try:
-        parts = urlsplit(url)
-        given = dict(parse_qsl(parts.query))
-        options: dict[str, Any] = dict(parse(url))
-    except (ValueError, TypeError) as error:
-        if url.partition("://")[0] in _SCHEMES:
-            # The reader's own words quote parts of the URL, which may be parts of a password.
-            raise UsageError(
-                f"URL {masked(url)!r} cannot be read: host, port or database is wrong",
-                f"{example}; write / and @ in a password as %2F and %40",
-            ) from error
-        raise UsageError(f"URL {masked(url)!r} does not begin with redis://, rediss:// or unix://", example) from error
-    if parts.scheme not in _SCHEMES:
-        raise UsageError(f"URL {masked(url)!r} does not begin with redis://, rediss:// or unix://", example)
-    if unknown := sorted(set(given) - _PARAMETERS):
-        raise UsageError(
-            f"URL {masked(url)!r}: unknown parameter {unknown[0]!r}", f"one of {', '.join(sorted(_PARAMETERS))}"
-        )
-    if parts.scheme != "unix" and not re.fullmatch(r"/?\d*", parts.path):
-        raise UsageError(f"URL {masked(url)!r} does not end in the number of a database", "for example /0")
-    if parts.scheme == "unix" and not options.get("path"):
-        raise UsageError(f"URL {masked(url)!r} names no socket", "for example unix:///run/valkey.sock")
-    return options | {
-        "protocol": 2,
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
-        "driver_info": None,
-    }
+def _is_final(error: BaseException) -> bool:
+    """Say whether asking again would be answered the same."""
+    final = error.final if isinstance(error, SentinelError) else isinstance(error, _FINAL)
+    return final or _tls_problem(error) is not None
 
 
-def masked(url: str) -> str:
-    """Return *url* without its secrets, fit to be shown."""
-    # Greedy up to the last @: a password that holds @ or / unescaped must not show even in part.
-    url = re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:***@", url)
-    return line(re.sub(r"(?<=[?&]password=)[^&]*", "***", url))
+def _tls_problem(error: BaseException | None) -> ssl.SSLError | None:
+    """Return what TLS says is wrong, if that is why there is no connection."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error if error is None or error.reason else None
 
 
 def translated(error: BaseException, url: str) -> BusError:
     """Return *error* of redis-py as one that a person can act on."""
     reason = line(str(error)) or type(error).__name__
+    if (tls := _tls_problem(error)) is not None:
+        words = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else str(tls.reason)
+        hint = next((hint for part, hint in _TLS_HINTS if part in f"{tls.reason} {words}"), _TLS_HINTS[-1][1])
+        return BusUnreachableError(f"TLS with {url} fails: {line(words)}", hint)
+    if isinstance(error, SentinelError):
+        return BusUnreachableError(f"cannot reach {url}: {reason}", error.hint)
     for kinds, kind, problem, hint in _MEANINGS:
         if isinstance(error, kinds):
-            return kind(problem.format(url=url, reason=reason), hint)
+            # With TLS on one side only, neither understands that this is what is wrong.
+            tcp = kinds is TRANSIENT and url.startswith(("redis://", "rediss://"))
+            also = " rediss:// is with TLS, redis:// without" if tcp else ""
+            return kind(problem.format(url=url, reason=reason), hint + also)
     if "WRONGTYPE" in reason:
         return BusError(f"a key of the bus holds something else: {reason}", "find it with TYPE, rename or delete it")
     return BusError(f"the engine answered: {reason}")
