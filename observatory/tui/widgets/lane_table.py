@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from observatory.model.snapshot import DeadLetterSummary, LaneView, Snapshot
 
-_REMEMBERED_MS = 180_000
+_REMEMBERED_MS = 120_000
 """How long a lane keeps its line after it had work, in ms."""
 
 _LONG_S = 300
@@ -78,10 +78,12 @@ class LaneTable(ListPanel[LaneRow]):
             busy = snapshot.at_ms - self._active_ms[lane.stream] < _REMEMBERED_MS
             return 0 if lane.queue == SHARED or busy else 1
 
-        ranks = [rank(lane) for lane in snapshot.lanes]
+        # Queues of single agents are many and mostly idle: they come last.
+        lanes = sorted(snapshot.lanes, key=lambda lane: lane.queue.startswith("@"))
+        ranks = [rank(lane) for lane in lanes]
         best = sorted(range(len(ranks)), key=lambda index: (ranks[index], index))
         kept = set(best[: max(room, ranks.count(0))])
-        return [lane for index, lane in enumerate(snapshot.lanes) if index in kept]
+        return [lane for index, lane in enumerate(lanes) if index in kept]
 
     def identity(self, row: LaneRow) -> str:
         """A lane is its stream key."""
