@@ -374,6 +374,8 @@ def translated(error: BaseException, url: str) -> BusError:
             tcp = kinds is TRANSIENT and url.startswith(("redis://", "rediss://"))
             also = " rediss:// is with TLS, redis:// without" if tcp else ""
             return kind(problem.format(url=url, reason=reason), hint + also)
+    if "ACL failure in script" in reason:
+        return BusError(f"the user in the URL may not do this: {reason}", "ask for the right, or use another user")
     if "WRONGTYPE" in reason:
         return BusError(f"a key of the bus holds something else: {reason}", "find it with TYPE, rename or delete it")
     return BusError(f"the engine answered: {reason}")
