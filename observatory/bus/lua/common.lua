@@ -230,7 +230,7 @@ local function bury(stream, entry, fields, id, type, consumer, attempt, reason, 
 end
 
 -- What was packed by the publisher or by a failed attempt becomes an entry of its lane. What cannot, because the
--- lane is not a stream or the body not ours, waits a minute more and says so.
+-- lane is not a stream or the body not ours, waits five seconds more.
 local function promote(limit)
   local delayed = PREFIX .. ':tasks:delayed'
   local bodies = delayed .. ':bodies'
@@ -247,7 +247,7 @@ local function promote(limit)
       redis.call('HDEL', bodies, member)
       redis.call('ZREM', delayed, member)
     elseif packed then
-      redis.call('ZADD', delayed, text(NOW + 60000), member)
+      redis.call('ZADD', delayed, text(NOW + 5000), member)
     else
       redis.call('ZREM', delayed, member)
       event('lost_payload', string.match(member, '^id:(.*)$') or '', '', '', '', '0', '', '', member)
