@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +40,9 @@ ANSWER_TIMEOUT_S: Final = 1.0
 
 LISTEN_S: Final = 5.0
 """Seconds after which a Sentinel that could not be listened to is tried again."""
+
+STALE_S: Final = 30.0
+"""Seconds for which nobody is believed who names a primary from before the last failover that is known of."""
 
 PROMOTED: Final = "+promoted-slave"
 SWITCHED: Final = "+switch-master"
@@ -135,6 +139,8 @@ class Finder(Sentinel):
         self.address: Place | None = None
         self._doubted: Place | None = None
         self._epoch = 0
+        self._left: tuple[Place, int] | None = None
+        self._stale_since: float | None = None
         self._asking: asyncio.Task[Place] | None = None
         self._listening: list[asyncio.Task[None]] = []
 
@@ -156,7 +162,9 @@ class Finder(Sentinel):
 
     def doubt(self, address: Place) -> None:
         """Say that what listens at *address* is no primary: connections are cut, and who names it is asked last."""
-        self._doubted, self.address = address, None
+        self._doubted = address
+        if self.address == address:
+            self.address = None
         self._cut(lambda place: place == address)
 
     def confirm(self, address: Place) -> None:
@@ -187,17 +195,20 @@ class Finder(Sentinel):
                 async with sentinel.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(PROMOTED, SWITCHED)
                     while True:
+                        _raise_if_cancelled()
                         message = await channel.get_message(timeout=LISTEN_S)
                         if message is not None:
                             self._heard(message["channel"].decode(), message["data"].decode().split())
             except (RedisError, OSError):
+                _raise_if_cancelled()
                 await asyncio.sleep(LISTEN_S * random.uniform(0.5, 1.0))
 
     def _heard(self, event: str, words: Sequence[str]) -> None:
         # "slave <name> <host> <port> @ <primary> <host> <port>", and "<primary> <old> <port> <new> <port>".
         name, host, port = words[-3:] if event == PROMOTED else words[:3]
         if name == self._named and port.isdecimal():
-            self.doubt((host, int(port)))
+            self._left = (host, int(port)), self._epoch
+            self.doubt(self._left[0])
 
     def _cut(self, which: Callable[[Place], bool]) -> None:
         for pool in self.pools:
@@ -205,34 +216,56 @@ class Finder(Sentinel):
 
     async def _ask(self, name: str) -> Place:
         said = _Said(name)
-        stale: Place | None = None
+        refused: Place | None = None
         for sentinel in list(self.sentinels):
             where = "{host}:{port}".format(**sentinel.connection_pool.connection_kwargs)
             try:
                 primaries: Any = await sentinel.sentinel_masters()
             except (RedisError, OSError) as error:
+                _raise_if_cancelled()
                 said.failed(where, error)
                 continue
             state = primaries.get(name)
             if state is None or not self.check_master_state(state, name):
                 said.knows_none(primaries)
                 continue
-            address = (state["ip"], state["port"])
-            if address == self._doubted:
+            address, epoch = (state["ip"], state["port"]), state["config-epoch"]
+            if self._is_from_before(address, epoch):
                 # In the middle of a failover this tells the new one earlier.
-                address = await self._ask_address(sentinel, name) or address
-            # A Sentinel that was cut off from the others names the primary of before.
-            if address == self._doubted or state["config-epoch"] < self._epoch:
-                stale = stale or address
+                now = await self._ask_address(sentinel, name)
+                if now is None or self._is_from_before(now, epoch):
+                    said.names_former(address)
+                    continue
+                address = now
+            if address == self._doubted:
+                refused = refused or address
                 continue
-            self._epoch = state["config-epoch"]
+            self._epoch, self._stale_since = epoch, None
             self.sentinels.remove(sentinel)
             self.sentinels.insert(0, sentinel)
             return address
-        if stale is not None:
-            self._epoch = 0
-            return stale
+        if (last := refused or self._give_in(said.former)) is not None:
+            return last
         raise said.error() from said.cause
+
+    def _is_from_before(self, address: Place, epoch: int) -> bool:
+        """Say whether an answer is older than what is known: its Sentinel has not heard of the failover yet.
+
+        The former primary may answer and take writes still, all of which are lost when it is demoted.
+        """
+        return epoch < self._epoch or (self._left is not None and address == self._left[0] and epoch <= self._left[1])
+
+    def _give_in(self, former: Place | None) -> Place | None:
+        """Return *former* if nothing newer has been told for long: whoever knew of it may have been set up anew."""
+        now = time.monotonic()
+        if former is None:
+            return None
+        if self._stale_since is None:
+            self._stale_since = now
+        if now - self._stale_since < STALE_S:
+            return None
+        self._epoch, self._left, self._stale_since = 0, None, None
+        return former
 
     async def _ask_address(self, sentinel: aioredis.Redis, name: str) -> Place | None:
         try:
@@ -247,6 +280,7 @@ class _Said:
 
     def __init__(self, name: str) -> None:
         self.cause: BaseException | None = None
+        self.former: Place | None = None
         self._name = line(name, 64)
         self._silent: list[str] = []
         self._refused = ""
@@ -267,6 +301,11 @@ class _Said:
     def knows_none(self, primaries: dict[str, Any]) -> None:
         """Note what one watches that does not name a primary that works."""
         self._names = {*(self._names or ()), *primaries}
+
+    def names_former(self, address: Place) -> None:
+        """Note that one names the primary of before the last failover."""
+        self.former = address
+        self._names = {*(self._names or ()), self._name}
 
     def error(self) -> SentinelError:
         """Return what is to be said of it all, the nearest to a primary first."""
@@ -331,3 +370,10 @@ class _ThreadPool(redis.sentinel.SentinelConnectionPool):
 
 def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode()
+
+
+def _raise_if_cancelled() -> None:
+    """Go on being cancelled: redis-py can turn that into a time-out of the call that was under way."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

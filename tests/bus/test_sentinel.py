@@ -1,7 +1,7 @@
 """A bus whose primary is watched by Sentinels: whatever happens to the primary, clients find the next one.
 
-What a primary has acknowledged and not yet passed to a replica is lost with it. So the tests that count tell two
-kinds of acknowledgement apart: plain ones, and those that a replica has confirmed.
+What a primary has acknowledged and not yet passed to the replica that succeeds it is lost. So the tests that count
+tell two kinds of acknowledgement apart: plain ones, and those that the replicas have confirmed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ from tests.rigs import NAME, PASSWORD, SENTINEL_PASSWORD, SentinelRig, Server
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
+    from observatory.bus.delivery import Settlement
     from observatory.bus.link import Argument, Reply
     from observatory.model.task import Task
 
 pytestmark = pytest.mark.xdist_group("sentinel")
 
-CONFIRM_MS = 500
+REPLICAS = 2
+"""All of them: with fewer, the one that is promoted may be another than the one that has confirmed."""
+
+CONFIRM_MS = 100
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +54,16 @@ def calm() -> Iterator[SentinelRig]:
 @pytest.fixture
 def rig() -> Iterator[SentinelRig]:
     """A primary, two replicas and three Sentinels, for one test to break."""
-    with SentinelRig() as running:
+    with SentinelRig(replicas=REPLICAS) as running:
         yield running
 
 
 class UnconfirmedError(BusError):
-    """The primary has it, and no replica said in time that it has it too."""
+    """The primary has it, and not every replica said in time that it has it too."""
 
 
 class ConfirmingLink(Link):
-    """A link whose publishes wait for a replica."""
+    """A link whose publishes wait for the replicas."""
 
     async def call(
         self, name: str, args: Sequence[Argument], keys: Sequence[str] | None = None, *, deadline_s: float = 10.0
@@ -74,12 +78,12 @@ class ConfirmingLink(Link):
                 pipe.execute_command("EVAL", source, 1, self._keys.delayed, self._keys.prefix, *args)
                 # WAIT speaks of what its connection wrote: a publish that is repeated may write nothing.
                 pipe.execute_command("PUBLISH", "fence", "")
-                pipe.execute_command("WAIT", 1, CONFIRM_MS)
+                pipe.execute_command("WAIT", REPLICAS, CONFIRM_MS)
                 return await pipe.execute()
 
         answers, _, confirmed = await self.attempt(send, deadline_s=deadline_s)
-        if not confirmed:
-            raise UnconfirmedError("no replica has it yet")
+        if confirmed < REPLICAS:
+            raise UnconfirmedError(f"{confirmed} replicas have it")
         return answers
 
 
@@ -88,7 +92,7 @@ class Flood:
 
     Attributes:
         plain: Ids that the primary acknowledged.
-        safe: Those that a replica had by then.
+        safe: Those that every replica had by then.
         answered: When each acknowledgement came, by `time.monotonic`.
     """
 
@@ -189,6 +193,10 @@ async def test_a_primary_killed_under_load_is_replaced_and_nothing_confirmed_is_
     told: list[str] = []
     mail: list[bytes] = []
     seen: set[str] = set()
+    settled: dict[str, str] = {}
+
+    def note(settlement: Settlement, answer: str) -> None:
+        settled[settlement.task_id] = answer
 
     async def handle(task: Task, _context: TaskContext) -> None:
         done.add(task.id)
@@ -199,9 +207,8 @@ async def test_a_primary_killed_under_load_is_replaced_and_nothing_confirmed_is_
 
     async with contextlib.AsyncExitStack() as stack:
         agents = await stack.enter_async_context(Bus.connect(rig.url, name="agents"))
-        pink = await stack.enter_async_context(
-            working(agents, "pink", {"x": handle, "long": long}, concurrency=8, lease_s=4.0)
-        )
+        handlers: Any = {"x": handle, "long": long}
+        await stack.enter_async_context(working(agents, "pink", handlers, concurrency=8, lease_s=4.0, on_settled=note))
         await stack.enter_async_context(_reading(_hear(agents, told)))
         await stack.enter_async_context(_reading(_open_mail(agents, mail)))
         await stack.enter_async_context(_reading(_follow(agents, seen)))
@@ -214,7 +221,8 @@ async def test_a_primary_killed_under_load_is_replaced_and_nothing_confirmed_is_
         await eventually(lambda: flood.answered[-1] > killed, timeout=20)
         back = time.monotonic() - killed
         await eventually(lambda: agents.link.state is LinkState.READY, timeout=20)
-        assert rig.primary is not first
+        # Clients can be faster than the majority of the Sentinels.
+        await eventually(lambda: rig.primary is not first)
         assert rig.primary.role == "master"
 
         await agents.broadcast("after")
@@ -229,9 +237,9 @@ async def test_a_primary_killed_under_load_is_replaced_and_nothing_confirmed_is_
         await eventually(lambda: set(flood.safe) <= done, timeout=20)
         await agents.publish("x", id="last")
         await eventually(lambda: "last" in seen)
-        assert (await agents.record("long")) is not None
-        assert pink.stats.lost == 0
-    assert flood.states[1:] == [LinkState.READY, LinkState.LOST, LinkState.READY]
+        await eventually(lambda: settled.get("long") == "settled")
+    # What comes after is a connection that was opened before every Sentinel knew.
+    assert flood.states[1:4] == [LinkState.READY, LinkState.LOST, LinkState.READY]
     lost = sorted(set(flood.plain) - done)
     for name, value in (
         ("acknowledged", len(flood.plain)),
@@ -319,6 +327,9 @@ async def test_a_failover_on_command_takes_every_connection_along(rig: SentinelR
         await eventually(lambda: set(flood.safe) <= done, timeout=20)
         assert strangers(first) == []
         assert bus.link.state is LinkState.READY
+        # The thread that renews leases has followed, and stays: longer than a lease after the failover.
+        await asyncio.sleep(2.0)
+        await eventually(lambda: _idle_ms(rig, pending) < 700, timeout=2)
         await eventually(lambda: "subscribe" in strangers(rig.primary))
         assert await bus.cancel("hanging") is CancelOutcome.REQUESTED
         await eventually(lambda: pink.stats.cancelled == 1, timeout=3)
