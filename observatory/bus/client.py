@@ -108,7 +108,8 @@ class Bus:
         """Prepare a connection; entering the context opens it.
 
         Args:
-            url: `redis://`, `rediss://` or `unix://`, with credentials and database in it.
+            url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `rediss+sentinel://`, with credentials and
+                database in it.
             prefix: First part of every key.
             name: Who we are; `<user>@<host>` by default.
             clock: Where times come from; the system's by default.
