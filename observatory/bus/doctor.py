@@ -45,7 +45,10 @@ _PAGE: Final = 1000
 _TYPES: Final = (
     (r"tasks:(dlq|trash)|heartbeats|audit|events:.+|messages:.+|reply:.+", "stream"),
     (r"tasks:delayed|agents:seen", "zset"),
-    (r"tasks:delayed:bodies|tasks:paused|agents|cursors|density:.+|keyframes:.+|task:.+", "hash"),
+    (
+        r"tasks:delayed:bodies|tasks:paused|tasks:kept|agents|cursors|durable|dedupe:.+|density:.+|keyframes:.+|task:.+",
+        "hash",
+    ),
     (r"tasks:queues|tasks:cancelled", "set"),
 )
 """Key names behind the prefix, and the type that each must have; lanes are streams besides."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SYNC_TIMEOUT_MS: Final = 5_000
 """Milliseconds to wait for the server to say that what was written is on its disk."""
 
+MARK_TTL_S: Final = 86_400
+"""Seconds that the key which durable publishing writes to outlives its last use."""
+
 
 class DurableWriter:
     """Publishes one batch at a time and waits until it is on disk. WAITAOF speaks of what its own connection wrote.
@@ -53,8 +56,12 @@ class DurableWriter:
             async def send() -> tuple[list[Sequence[bytes]], object]:
                 async with client.pipeline(transaction=False) as pipe:
                     pipe.execute_command("EVALSHA", chosen.sha, *tail)
+                    # A repeated publish writes nothing, and a wait for nothing proves nothing: this write makes it one
+                    # for everything before it. It is read by nobody.
+                    pipe.execute_command("HSET", self._keys.durable, "asked", chosen.name)
+                    pipe.execute_command("EXPIRE", self._keys.durable, MARK_TTL_S)
                     pipe.execute_command("WAITAOF", 1, 0, SYNC_TIMEOUT_MS)
-                    answers, synced = await pipe.execute(raise_on_error=False)
+                    answers, *_, synced = await pipe.execute(raise_on_error=False)
                 if isinstance(answers, NoScriptError):
                     await client.execute_command("SCRIPT", "LOAD", chosen.source)
                     return await send()

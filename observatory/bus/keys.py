@@ -73,6 +73,11 @@ class Keys:
         return f"{self.prefix}:control"
 
     @property
+    def durable(self) -> str:
+        """Hash that durable publishing writes to, so that its wait for the disk is a wait for something."""
+        return f"{self.prefix}:durable"
+
+    @property
     def paused(self) -> str:
         """Hash of paused lanes: stream → end time in ms of server time, 0 for none."""
         return f"{self.prefix}:tasks:paused"

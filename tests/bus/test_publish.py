@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from observatory.bus import Bus, PublishOutcome
+from observatory.bus import durable as durable_module
 from observatory.bus import publisher as publisher_module
 from observatory.model.clock import SystemClock
-from observatory.model.errors import BusBusyError, BusError, UsageError
+from observatory.model.errors import BusBusyError, BusError, NotDurableError, UsageError
 from observatory.model.task import TaskState
 
 
@@ -157,3 +158,18 @@ async def test_one_task_that_cannot_be_sent_fails_alone(bus: Bus, raw: Any) -> N
     assert [type(answer).__name__ for answer in answers] == ["Published", "UsageError", "BusError", "Published"]
     assert "WRONGTYPE" in str(answers[2])
     assert raw.xlen("cortex:tasks:normal") == 2
+
+
+async def test_a_repeated_durable_publish_waits_as_the_first_one_did(
+    bus: Bus, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A duplicate is not called durable while the server's disk is behind."""
+    await bus.publish("x", id="once", durable=True)
+    monkeypatch.setattr(durable_module, "SYNC_TIMEOUT_MS", 100)
+    raw.config_set("appendfsync", "no")
+    try:
+        with pytest.raises(NotDurableError):
+            await bus.publish("x", id="once", durable=True)
+    finally:
+        raw.config_set("appendfsync", "everysec")
+    assert raw.ttl("cortex:durable") > 0
