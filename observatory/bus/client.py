@@ -9,24 +9,24 @@ import uuid
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-from observatory.bus import browse, letters, log
-from observatory.bus.audit import Audit, audit
-from observatory.bus.blobs import MAX_BLOB, BlobStore, stowed
-from observatory.bus.broadcasts import Broadcasts
+from observatory.bus.care.audit import Audit, audit
+from observatory.bus.care.doctor import examine
 from observatory.bus.control import Doorbell, Heard
-from observatory.bus.doctor import examine
 from observatory.bus.keys import Keys
-from observatory.bus.lease import LeaseKeeper
-from observatory.bus.link import DEADLINE_S, Link
-from observatory.bus.look import look
-from observatory.bus.mail import Mail
-from observatory.bus.observe import Cursor, Observation
-from observatory.bus.payload import Payload, written
-from observatory.bus.postman import LEASE_S as MAIL_LEASE_S
-from observatory.bus.publisher import DEDUPE_TTL_S, Published, Publisher
-from observatory.bus.requests import TIMEOUT_S as REQUEST_TIMEOUT_S
-from observatory.bus.requests import Requests
-from observatory.bus.worker import Worker
+from observatory.bus.links.link import DEADLINE_S, Link
+from observatory.bus.payloads.blobs import MAX_BLOB, BlobStore, stowed
+from observatory.bus.payloads.payload import Payload, written
+from observatory.bus.reads import browse, letters, log
+from observatory.bus.reads.look import look
+from observatory.bus.reads.observe import Cursor, Observation
+from observatory.bus.talk.broadcasts import Broadcasts
+from observatory.bus.talk.mail import Mail
+from observatory.bus.talk.postman import LEASE_S as MAIL_LEASE_S
+from observatory.bus.talk.requests import TIMEOUT_S as REQUEST_TIMEOUT_S
+from observatory.bus.talk.requests import Requests
+from observatory.bus.tasks.lease import LeaseKeeper
+from observatory.bus.tasks.publisher import DEDUPE_TTL_S, Published, Publisher
+from observatory.bus.tasks.worker import Worker
 from observatory.model.agent import DEFAULT_INTERVAL_S, Heartbeat, write_heartbeat
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import UsageError
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from observatory.bus.broadcasts import Hearing, Told
-    from observatory.bus.handlers import Handler
-    from observatory.bus.letters import Requeued
-    from observatory.bus.mail import Inbox, Sent
+    from observatory.bus.reads.letters import Requeued
+    from observatory.bus.talk.broadcasts import Hearing, Told
+    from observatory.bus.talk.mail import Inbox, Sent
+    from observatory.bus.tasks.handlers import Handler
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.event import Event
     from observatory.model.health import Finding

@@ -12,11 +12,11 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from observatory.bus.link import TRANSIENT
+from observatory.bus.links.link import TRANSIENT
 
 if TYPE_CHECKING:
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Link
+    from observatory.bus.links.link import Link
 
 Heard = Callable[[str, str], None]
 """Called with a word (`cancel`, `wake`) and its subject."""

@@ -39,7 +39,7 @@ def register(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the line; nothing is sent anywhere."""
-    from observatory.bus.acl import role_named, set_user
+    from observatory.bus.care.acl import role_named, set_user
     from observatory.bus.keys import Keys
 
     prefix = Keys(settings_for(args).prefix).prefix

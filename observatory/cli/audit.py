@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from observatory.bus import Bus
-    from observatory.bus.audit import Audit, LaneAudit
-    from observatory.bus.compare import Discrepancy
+    from observatory.bus.care.audit import Audit, LaneAudit
+    from observatory.bus.care.compare import Discrepancy
     from observatory.cli.parser import Verbs
 
 DETAILS = """\
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--examples: {args.examples} is not a number of ids", "at least 0")
 
     async def look(bus: Bus) -> int:
-        from observatory.bus.audit import audit
+        from observatory.bus.care.audit import audit
 
         with about("cannot audit"):
             found = await audit(bus.connection, bus.keys, group=args.group, examples=args.examples)

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Examine the engine and the keys, and print what was found."""
 
     async def look(bus: Bus) -> int:
-        from observatory.bus.doctor import examine
+        from observatory.bus.care.doctor import examine
         from observatory.model.health import Severity
 
         found = await examine(bus.connection, bus.keys, bus.clock, ha=args.ha)

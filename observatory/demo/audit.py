@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from observatory.bus import Bus
-from observatory.bus.audit import audit
+from observatory.bus.care.audit import audit
 from observatory.bus.keys import Keys
-from observatory.bus.observe import Cursor
+from observatory.bus.reads.observe import Cursor
 from observatory.demo.journal import gather
 from observatory.model.agent import agent_of
 from observatory.model.event import Event, EventKind
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from observatory.bus.audit import Audit
+    from observatory.bus.care.audit import Audit
     from observatory.demo.journal import Accounts
 
 _NONE = EntryId(0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
-from observatory.bus.observe import Cursor
+from observatory.bus.reads.observe import Cursor
 from observatory.live.agents import Roster
 from observatory.live.dead_letters import DeadLetterBoard
 from observatory.live.feed import merged
@@ -17,7 +17,7 @@ from observatory.model.snapshot import EngineView, Origin, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from observatory.bus.observe import LaneReading, Observation, ServerReading
+    from observatory.bus.reads.observe import LaneReading, Observation, ServerReading
     from observatory.model.event import Event
     from observatory.model.snapshot import LinkView
 

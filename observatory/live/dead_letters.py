@@ -11,7 +11,7 @@ from observatory.model.snapshot import DeadLetterSummary
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from observatory.bus.observe import DeadLetterReading
+    from observatory.bus.reads.observe import DeadLetterReading
 
 
 class DeadLetterBoard:

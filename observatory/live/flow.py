@@ -13,7 +13,7 @@ from observatory.model.snapshot import TREND_LENGTH, Flow
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from observatory.bus.observe import Observation
+    from observatory.bus.reads.observe import Observation
 
 Counts = dict[tuple[int, str], int]
 """How often each kind happened, by (minute since the epoch, kind)."""

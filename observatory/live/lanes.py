@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from observatory.bus.publisher import LANE_BOUND
+from observatory.bus.tasks.publisher import LANE_BOUND
 from observatory.live.flow import UNKNOWN
 from observatory.live.rates import RateMeter, Sample
 from observatory.model import health
@@ -14,7 +14,7 @@ from observatory.model.snapshot import TREND_LENGTH, GroupView, LaneState, LaneV
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from observatory.bus.observe import LaneReading
+    from observatory.bus.reads.observe import LaneReading
 
 
 class LaneBoard:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from observatory.bus import Bus
-    from observatory.bus.observe import Cursor, Observation
+    from observatory.bus.reads.observe import Cursor, Observation
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.event import Event
     from observatory.model.protocols import Page

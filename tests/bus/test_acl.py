@@ -13,10 +13,10 @@ import pytest
 import redis
 
 from observatory.bus import Bus, CancelOutcome, DoNotRetry, PublishOutcome
-from observatory.bus.acl import MESSAGES, PASSWORD, ROLES, STEERING, role_named, rules, set_user
-from observatory.bus.audit import audit
-from observatory.bus.doctor import examine
-from observatory.bus.letters import RequeueOutcome
+from observatory.bus.care.acl import MESSAGES, PASSWORD, ROLES, STEERING, role_named, rules, set_user
+from observatory.bus.care.audit import audit
+from observatory.bus.care.doctor import examine
+from observatory.bus.reads.letters import RequeueOutcome
 from observatory.model.clock import SystemClock
 from observatory.model.errors import BusError, UsageError
 from observatory.model.health import Severity

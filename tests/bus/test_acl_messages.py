@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from observatory.bus import Bus
-from observatory.bus.acl import MESSAGES
-from observatory.bus.broadcasts import Broadcasts
-from observatory.bus.mail import Mail
-from observatory.bus.requests import Requests
+from observatory.bus.care.acl import MESSAGES
+from observatory.bus.talk.broadcasts import Broadcasts
+from observatory.bus.talk.mail import Mail
+from observatory.bus.talk.requests import Requests
 from observatory.model.clock import SystemClock
 from tests.bus.test_acl import lacks, user_of
 from tests.conftest import eventually

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from observatory.bus import Bus, DoNotRetry, Snooze
-from observatory.bus.audit import Audit, audit
-from observatory.bus.compare import UNKNOWABLE, Kind
-from observatory.bus.delivery import Outcome, Settlement
+from observatory.bus.care.audit import Audit, audit
+from observatory.bus.care.compare import UNKNOWABLE, Kind
 from observatory.bus.keys import day_of, shifted
+from observatory.bus.tasks.delivery import Outcome, Settlement
 from observatory.model.errors import BusError
 from observatory.model.task import Lane, Priority
 from tests.bus.conftest import working

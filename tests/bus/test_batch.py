@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from observatory.bus.batch import Batcher
+from observatory.bus.tasks.batch import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

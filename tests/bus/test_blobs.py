@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from observatory.bus.blobs import (
+from observatory.bus.payloads.blobs import (
     CLAIM_TYPE,
     MAX_BLOB,
     MAX_REFERENCE,
@@ -35,7 +35,7 @@ from observatory.bus.blobs import (
     redeemed,
     stowed,
 )
-from observatory.bus.handlers import DoNotRetry
+from observatory.bus.tasks.handlers import DoNotRetry
 from observatory.model.errors import UsageError
 from observatory.model.task import Lane, NewTask, Priority, Task
 from observatory.model.wire import MAX_PAYLOAD
@@ -48,7 +48,7 @@ DIGEST = hashlib.sha256(LARGE).hexdigest()
 
 WRITER = """
 import asyncio, os, pathlib, sys
-from observatory.bus.blobs import BlobStore
+from observatory.bus.payloads.blobs import BlobStore
 step, folder = sys.argv[1:]
 def stop(*_):
     print("there", flush=True)
@@ -298,7 +298,7 @@ async def test_a_store_that_does_not_take_it_says_why(tmp_path: Path) -> None:
 
 async def test_what_is_too_large_for_the_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound is that of the reader, so nothing can be put that could not be fetched."""
-    monkeypatch.setattr("observatory.bus.blobs.MAX_BLOB", 1000)
+    monkeypatch.setattr("observatory.bus.payloads.blobs.MAX_BLOB", 1000)
     with pytest.raises(UsageError, match="1000 at most"):
         await BlobStore.open(tmp_path).put(LARGE, "")
     with pytest.raises(UsageError, match="content_type"):
@@ -328,7 +328,7 @@ async def test_a_scheme_that_fsspec_does_not_know_is_named_without_its_secret() 
 def test_folders_need_no_fsspec(tmp_path: Path) -> None:
     """Putting into and getting from a folder, by path or URL, loads nothing that is not installed by default."""
     code = (
-        "import asyncio, sys; from observatory.bus.blobs import BlobStore as B\n"
+        "import asyncio, sys; from observatory.bus.payloads.blobs import BlobStore as B\n"
         "async def run(p):\n"
         "    for s in (B.open(p), B.open('file://' + p)): await s.get(await s.put(b'x', ''))\n"
         "asyncio.run(run(sys.argv[1])); print('fsspec' in sys.modules)"

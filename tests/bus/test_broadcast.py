@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from observatory.bus import Bus
-from observatory.bus.broadcasts import KEPT, Broadcasts, Hearing
 from observatory.bus.keys import Keys
+from observatory.bus.talk.broadcasts import KEPT, Broadcasts, Hearing
 from observatory.engine import Engine
 from observatory.model.clock import SystemClock
 from observatory.model.errors import BusError, UsageError

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from observatory.bus import Bus
-from observatory.bus.doctor import examine, expected_type, judge_skew, judge_version, judge_vitals
+from observatory.bus.care.doctor import examine, expected_type, judge_skew, judge_version, judge_vitals
 from observatory.bus.keys import Keys
 from observatory.engine import Engine
 from observatory.model.clock import Clock, SystemClock

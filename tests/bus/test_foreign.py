@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from observatory.bus.delivery import Outcome, Settlement
+from observatory.bus.tasks.delivery import Outcome, Settlement
 from tests.bus.conftest import working
 from tests.bus.test_worker import Notebook
 from tests.conftest import eventually

@@ -19,7 +19,7 @@ from tests.conftest import eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from observatory.bus.handlers import Proceed
+    from observatory.bus.tasks.handlers import Proceed
 
 NORMAL = Lane("shared", Priority.NORMAL)
 

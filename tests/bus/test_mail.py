@@ -14,7 +14,7 @@ import pytest
 
 from observatory.bus import Bus
 from observatory.bus.keys import Keys
-from observatory.bus.mail import MAILBOX_BOUND, Inbox, Letter, Mail, SendOutcome
+from observatory.bus.talk.mail import MAILBOX_BOUND, Inbox, Letter, Mail, SendOutcome
 from observatory.engine import Engine
 from observatory.model.clock import ManualClock, SystemClock
 from observatory.model.errors import BusBusyError, BusError, UsageError
@@ -32,7 +32,7 @@ READER_THAT_HANGS = """
 import asyncio, os
 from observatory.bus import Bus
 from observatory.bus.keys import Keys
-from observatory.bus.mail import Mail
+from observatory.bus.talk.mail import Mail
 from observatory.model.clock import SystemClock
 async def main():
     async with Bus.connect(os.environ["TEST_URL"]) as bus:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from observatory.bus import Bus, PublishOutcome
-from observatory.bus import durable as durable_module
-from observatory.bus import publisher as publisher_module
+from observatory.bus.tasks import durable as durable_module
+from observatory.bus.tasks import publisher as publisher_module
 from observatory.model.clock import SystemClock
 from observatory.model.errors import BusBusyError, BusError, NotDurableError, UsageError
 from observatory.model.task import TaskState

@@ -13,7 +13,7 @@ import pytest
 
 from observatory.bus import Bus, DoNotRetry, TaskContext
 from observatory.bus.keys import Keys
-from observatory.bus.requests import NoResponder, RequestFailed, Requests, RequestTimeout
+from observatory.bus.talk.requests import NoResponder, RequestFailed, Requests, RequestTimeout
 from observatory.engine import Engine
 from observatory.model.clock import SystemClock
 from observatory.model.errors import BusError, UsageError

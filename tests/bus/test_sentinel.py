@@ -18,7 +18,7 @@ import redis
 
 from observatory.bus import Bus, CancelOutcome, TaskContext
 from observatory.bus.keys import Keys
-from observatory.bus.link import Link
+from observatory.bus.links.link import Link
 from observatory.bus.scripts import script
 from observatory.model.clock import SystemClock
 from observatory.model.errors import BusError, BusUnreachableError, UsageError
@@ -32,8 +32,8 @@ from tests.rigs import NAME, PASSWORD, SENTINEL_PASSWORD, SentinelRig, Server
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from observatory.bus.delivery import Settlement
-    from observatory.bus.link import Argument, Reply
+    from observatory.bus.links.link import Argument, Reply
+    from observatory.bus.tasks.delivery import Settlement
     from observatory.model.task import Task
 
 pytestmark = pytest.mark.xdist_group("sentinel")

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from observatory.bus import Bus
-from observatory.bus.acl import ROLES, rules
+from observatory.bus.care.acl import ROLES, rules
 
 if TYPE_CHECKING:
     import redis

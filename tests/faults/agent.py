@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from observatory.bus import Bus, lease, scripts
+from observatory.bus import Bus, scripts
+from observatory.bus.tasks import lease
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

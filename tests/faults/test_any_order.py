@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from observatory.bus import Bus, CancelOutcome, PublishOutcome
-from observatory.bus.delivery import Outcome, Settlement
+from observatory.bus.tasks.delivery import Outcome, Settlement
 from observatory.model.dead_letter import Reason
 from observatory.model.task import TaskState
 from tests.faults.verdict import History, events_of, verdict
@@ -20,7 +20,7 @@ from tests.faults.verdict import History, events_of, verdict
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from observatory.bus.delivery import Delivery
+    from observatory.bus.tasks.delivery import Delivery
     from tests.faults.rig import Rig
 
 HANDS = 3

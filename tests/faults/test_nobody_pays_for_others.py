@@ -17,7 +17,7 @@ from tests.faults.rig import Notes
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from observatory.bus.delivery import Delivery
+    from observatory.bus.tasks.delivery import Delivery
     from observatory.model.task import Task
     from tests.faults.rig import Rig
 

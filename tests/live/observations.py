@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from observatory.bus.observe import DeadLetterReading, GroupReading, LaneReading, Observation, ServerReading
+from observatory.bus.reads.observe import DeadLetterReading, GroupReading, LaneReading, Observation, ServerReading
 from observatory.model.event import Event
 from observatory.model.task import SHARED, Lane, Priority
 

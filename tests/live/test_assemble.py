@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from observatory.bus.observe import Cursor, DeadLetterReading, LaneReading, ServerReading
+from observatory.bus.reads.observe import Cursor, DeadLetterReading, LaneReading, ServerReading
 from observatory.live.assemble import Assembler
 from observatory.model.agent import Heartbeat
 from observatory.model.snapshot import TREND_LENGTH, LaneState, LinkState, LinkView
@@ -13,7 +13,7 @@ from observatory.model.task import SHARED, Lane, Priority
 from tests.live.observations import T0, fact, group, lane, look
 
 if TYPE_CHECKING:
-    from observatory.bus.observe import Observation
+    from observatory.bus.reads.observe import Observation
     from observatory.model.snapshot import Snapshot
 
 READY = LinkView(LinkState.READY, T0)

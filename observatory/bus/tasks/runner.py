@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from observatory.bus.blobs import is_claim, redeemed
-from observatory.bus.delivery import Outcome, Settlement, TaskContext
-from observatory.bus.handlers import ANY_TYPE, DoNotRetry, MalformedPayloadError, Snooze
-from observatory.bus.payload import written
+from observatory.bus.payloads.blobs import is_claim, redeemed
+from observatory.bus.payloads.payload import written
+from observatory.bus.tasks.delivery import Outcome, Settlement, TaskContext
+from observatory.bus.tasks.handlers import ANY_TYPE, DoNotRetry, MalformedPayloadError, Snooze
 from observatory.model.dead_letter import Reason
 from observatory.model.errors import UsageError
 from observatory.model.text import line
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from observatory.bus.client import Bus
-    from observatory.bus.delivery import Delivery
-    from observatory.bus.handlers import Prepared
+    from observatory.bus.tasks.delivery import Delivery
+    from observatory.bus.tasks.handlers import Prepared
     from observatory.model.task import Task
 
 RETRY_JITTER: Final = 0.1

@@ -23,7 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 from redis.retry import Retry as SyncRetry
 
-from observatory.bus.address import connection_options
+from observatory.bus.links.address import connection_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

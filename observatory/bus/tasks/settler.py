@@ -13,8 +13,8 @@ from observatory.model.errors import BusError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from observatory.bus.delivery import Delivery, Settlement
-    from observatory.bus.link import Argument, Link
+    from observatory.bus.links.link import Argument, Link
+    from observatory.bus.tasks.delivery import Delivery, Settlement
 
 BATCH: Final = 128
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Executor
 
-    from observatory.bus.delivery import TaskContext
+    from observatory.bus.tasks.delivery import TaskContext
     from observatory.model.task import Task
 
 ANY_TYPE: Final = "*"

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from observatory.bus.delivery import Delivery, Outcome
-from observatory.bus.handlers import Handler, Middleware, prepare
-from observatory.bus.intake import Intake, Order
-from observatory.bus.lease import CANCEL_REQUESTED
-from observatory.bus.runner import Runner
-from observatory.bus.settler import Settler
+from observatory.bus.tasks.delivery import Delivery, Outcome
+from observatory.bus.tasks.handlers import Handler, Middleware, prepare
+from observatory.bus.tasks.intake import Intake, Order
+from observatory.bus.tasks.lease import CANCEL_REQUESTED
+from observatory.bus.tasks.runner import Runner
+from observatory.bus.tasks.settler import Settler
 from observatory.model.agent import DEFAULT_INTERVAL_S
 from observatory.model.errors import BusError
 from observatory.model.task import MAX_DELIVERIES, RETRY_DELAYS_S, SHARED, Priority
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from observatory.bus.client import Bus
-    from observatory.bus.delivery import Settlement
-    from observatory.bus.intake import Batch
+    from observatory.bus.tasks.delivery import Settlement
+    from observatory.bus.tasks.intake import Batch
 
 LEASE_S: Final = 30.0
 """Seconds that a delivery belongs to a consumer that has stopped renewing it."""

@@ -13,8 +13,8 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from observatory.bus.payload import Payload, written
-from observatory.bus.waiting import BLOCK_MS, WaitingReader
+from observatory.bus.payloads.payload import Payload, written
+from observatory.bus.talk.waiting import BLOCK_MS, WaitingReader
 from observatory.model.errors import BusError, BusUnreachableError, UsageError
 from observatory.model.message import Reply, ReplyStatus, read_reply
 from observatory.model.task import MAX_TTL_S, SHARED, NewTask, Priority, is_queue_name
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Link
+    from observatory.bus.links.link import Link
     from observatory.model.clock import Clock
 
 TIMEOUT_S: Final = 30.0

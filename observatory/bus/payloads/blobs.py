@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import unquote, urlsplit
 
-from observatory.bus.handlers import MalformedPayloadError
-from observatory.bus.shelves import Folder, Remote, Shelf
+from observatory.bus.payloads.shelves import Folder, Remote, Shelf
+from observatory.bus.tasks.handlers import MalformedPayloadError
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import ObservatoryError, UsageError
 from observatory.model.text import line

@@ -13,8 +13,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from observatory.bus.census import Place, places, take_census
-from observatory.bus.compare import (
+from observatory.bus.care.census import Place, places, take_census
+from observatory.bus.care.compare import (
     UNKNOWABLE,
     Findings,
     Kind,
@@ -23,16 +23,16 @@ from observatory.bus.compare import (
     compare_tasks,
     in_lanes,
 )
-from observatory.bus.ledger import Ledger
+from observatory.bus.care.ledger import Ledger
 from observatory.model.task import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from observatory.bus.census import Census, LaneCount
-    from observatory.bus.compare import Discrepancy
+    from observatory.bus.care.census import Census, LaneCount
+    from observatory.bus.care.compare import Discrepancy
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Link
+    from observatory.bus.links.link import Link
 
 GROUP: Final = "workers"
 """Group by which the bus client's workers read unless they are told otherwise."""

@@ -24,8 +24,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry as SyncRetry
 
-from observatory.bus.address import SENTINEL_PORT, connection_options
-from observatory.bus.connections import QuickPrimaryConnection, QuickPrimaryTlsConnection
+from observatory.bus.links.address import SENTINEL_PORT, connection_options
+from observatory.bus.links.connections import QuickPrimaryConnection, QuickPrimaryTlsConnection
 from observatory.model.text import line
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import redis.asyncio as aioredis
 
-    from observatory.bus.address import Sentinels
+    from observatory.bus.links.address import Sentinels
 
 ANSWER_TIMEOUT_S: Final = 1.0
 """Seconds that one Sentinel is given to answer before the next is asked."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from observatory.bus.delivery import Delivery
-from observatory.bus.link import TRANSIENT
+from observatory.bus.links.link import TRANSIENT
+from observatory.bus.tasks.delivery import Delivery
 from observatory.model.errors import BusError
 from observatory.model.task import EntryId, Lane, Priority, Task
 from observatory.model.wire import Malformed, foreign_id, pairs, read_entry

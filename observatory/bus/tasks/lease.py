@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import NoScriptError, RedisError
 
-from observatory.bus.link import encoded
+from observatory.bus.links.link import encoded
 from observatory.bus.scripts import script
 
 if TYPE_CHECKING:
     import redis
 
-    from observatory.bus.delivery import Delivery
+    from observatory.bus.tasks.delivery import Delivery
 
 LOOP_GRACE_S: Final = 20.0
 """Seconds that the event loop may be stuck before its leases are let go."""

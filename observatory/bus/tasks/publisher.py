@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from observatory.bus.batch import Batcher
-from observatory.bus.durable import DurableWriter
+from observatory.bus.tasks.batch import Batcher
+from observatory.bus.tasks.durable import DurableWriter
 from observatory.model.errors import BusBusyError, BusError, UsageError
 from observatory.model.task import MAX_TTL_S, SHARED, is_queue_name
 from observatory.model.text import line
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Argument, Link
+    from observatory.bus.links.link import Argument, Link
     from observatory.model.clock import Clock
     from observatory.model.task import Lane, NewTask
 

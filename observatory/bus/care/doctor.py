@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import NoPermissionError
 
-from observatory.bus.link import info_of, server_version
+from observatory.bus.links.link import info_of, server_version
 from observatory.model.errors import BusError, BusUnreachableError
 from observatory.model.health import SETTING_RULES, Finding, Severity, judge_memory, judge_setting
 from observatory.model.task import SHARED, Lane, Priority
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Argument, Link, Reply
+    from observatory.bus.links.link import Argument, Link, Reply
     from observatory.model.clock import Clock
 
 SKEW_MS: Final = 1000

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import NoPermissionError, RedisError
 
-from observatory.bus.link import TRANSIENT, encoded, translated
+from observatory.bus.links.link import TRANSIENT, encoded, translated
 from observatory.model.errors import BusError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from observatory.bus.link import Argument, Link, Reply
+    from observatory.bus.links.link import Argument, Link, Reply
 
 BLOCK_MS: Final = 1000
 """Longest wait of one read, in milliseconds."""

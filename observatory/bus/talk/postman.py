@@ -16,16 +16,16 @@ import uuid
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from observatory.bus.batch import Batcher
-from observatory.bus.waiting import BLOCK_MS, WaitingReader
+from observatory.bus.talk.waiting import BLOCK_MS, WaitingReader
+from observatory.bus.tasks.batch import Batcher
 from observatory.model.errors import BusError, UsageError
 from observatory.model.text import line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from observatory.bus.link import Argument, Link, Reply
-    from observatory.bus.mail import Inbox, Letter
+    from observatory.bus.links.link import Argument, Link, Reply
+    from observatory.bus.talk.mail import Inbox, Letter
     from observatory.model.clock import Clock
 
 GROUP: Final = "inbox"

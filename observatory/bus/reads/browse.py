@@ -11,7 +11,7 @@ from observatory.model.wire import pairs, read_entry
 
 if TYPE_CHECKING:
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Link
+    from observatory.bus.links.link import Link
     from observatory.model.task import Lane, Task
     from observatory.model.wire import Malformed
 

@@ -30,10 +30,10 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from observatory.bus.address import masked, sentinels_of
-from observatory.bus.connections import Direct
+from observatory.bus.links.address import masked, sentinels_of
+from observatory.bus.links.connections import Direct
+from observatory.bus.links.sentinel import SentinelError, ThroughSentinels
 from observatory.bus.scripts import script
-from observatory.bus.sentinel import SentinelError, ThroughSentinels
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import BusError, BusUnreachableError
 from observatory.model.snapshot import LinkState, LinkView

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Link
+    from observatory.bus.links.link import Link
 
 _PAGE = 500
 

@@ -6,14 +6,14 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 from observatory.bus.keys import day_of, shifted
-from observatory.bus.log import DAYS_KEPT, read_events
+from observatory.bus.reads.log import DAYS_KEPT, read_events
 from observatory.model.event import EventKind
 from observatory.model.reduce import Books, fold
 from observatory.model.task import EntryId
 
 if TYPE_CHECKING:
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Link
+    from observatory.bus.links.link import Link
     from observatory.model.event import Event
     from observatory.model.reduce import LiveTask
 

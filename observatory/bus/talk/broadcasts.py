@@ -13,10 +13,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from observatory.bus.batch import Batcher
-from observatory.bus.mail import SendOutcome, check_agent, check_message
-from observatory.bus.payload import Payload, written
-from observatory.bus.waiting import BLOCK_MS, WaitingReader
+from observatory.bus.payloads.payload import Payload, written
+from observatory.bus.talk.mail import SendOutcome, check_agent, check_message
+from observatory.bus.talk.waiting import BLOCK_MS, WaitingReader
+from observatory.bus.tasks.batch import Batcher
 from observatory.model.errors import BusError, BusUnreachableError, UsageError
 from observatory.model.message import Broadcast, Gap, NewMessage, encode_message
 from observatory.model.task import EntryId
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Argument, Link
+    from observatory.bus.links.link import Argument, Link
     from observatory.model.clock import Clock
 
 KEPT: Final = 10_000

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Link, Reply
+    from observatory.bus.links.link import Link, Reply
     from observatory.model.task import Lane
 
 _PAGE: Final = 100

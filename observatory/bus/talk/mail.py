@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from observatory.bus.batch import Batcher
-from observatory.bus.payload import Payload, written
-from observatory.bus.postman import LEASE_S, Postman, What
+from observatory.bus.payloads.payload import Payload, written
+from observatory.bus.talk.postman import LEASE_S, Postman, What
+from observatory.bus.tasks.batch import Batcher
 from observatory.model.errors import BusBusyError, BusError, UsageError
 from observatory.model.message import Message, NewMessage, encode_message
 from observatory.model.task import DEFAULT_TTL_S, MAX_TTL_S, is_queue_name
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Argument, Link
+    from observatory.bus.links.link import Argument, Link
     from observatory.model.clock import Clock
 
 MAILBOX_BOUND: Final = 10_000

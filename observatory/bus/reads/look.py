@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from observatory.bus.link import info_of
-from observatory.bus.log import read_events
-from observatory.bus.observe import (
+from observatory.bus.links.link import info_of
+from observatory.bus.reads.log import read_events
+from observatory.bus.reads.observe import (
     Cursor,
     DeadLetterReading,
     GroupReading,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Link, Reply
+    from observatory.bus.links.link import Link, Reply
     from observatory.model.agent import Heartbeat
 
 FACTS = 256

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import redis.asyncio as aioredis
 
     from observatory.bus.keys import Keys
-    from observatory.bus.link import Argument, Link
+    from observatory.bus.links.link import Argument, Link
 
 SYNC_TIMEOUT_MS: Final = 5_000
 """Milliseconds to wait for the server to say that what was written is on its disk."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from observatory.bus.census import Place
+from observatory.bus.care.census import Place
 from observatory.model.task import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from observatory.bus.census import Census, Holding, LaneCount
+    from observatory.bus.care.census import Census, Holding, LaneCount
+    from observatory.bus.care.ledger import Ledger
     from observatory.bus.keys import Keys
-    from observatory.bus.ledger import Ledger
     from observatory.model.reduce import LiveTask
 
 

@@ -1,0 +1,1 @@
+"""Trust: the audit that rebuilds the books from events, the doctor, and who may do what."""

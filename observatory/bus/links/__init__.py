@@ -1,0 +1,1 @@
+"""The way to the engine: addresses, connections, Sentinel, and the one place that retries."""

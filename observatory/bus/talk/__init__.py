@@ -1,0 +1,1 @@
+"""Conversation: mailboxes, broadcasts with gap detection, questions and their answers."""

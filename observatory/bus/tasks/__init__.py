@@ -1,0 +1,1 @@
+"""The life of a task: published, taken, handled under a lease, settled."""
