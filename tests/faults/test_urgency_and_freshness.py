@@ -10,7 +10,7 @@ from observatory.model.event import EventKind
 from observatory.model.task import NewTask, Priority
 from tests.conftest import eventually
 from tests.faults.rig import Notes
-from tests.faults.verdict import events_of
+from tests.faults.verdict import drained, events_of
 
 if TYPE_CHECKING:
     from observatory.model.task import Task
@@ -126,10 +126,31 @@ async def test_with_aging_nothing_starves(any_rig: Rig) -> None:
         await any_rig.publish(bus, "x", id="patient", priority="low")
         async with any_rig.working(bus, "pink", notes, aging={Priority.LOW: patience_ms / 1000}):
             await eventually(lambda: notes.begun["patient"] == 1)
+            await drained(bus, any_rig.raw)
         log = [event for event in await events_of(bus) if event.kind == EventKind.TAKEN]
         waits = [event.ms for event in log if event.task == "patient"]
         assert waits[0] is not None
         assert waits[0] >= patience_ms
         meanwhile = [event for event in log if event.ts_ms > log[0].ts_ms + 2 * patience_ms and event.task != "patient"]
         assert len(meanwhile) <= 20, "it waited far longer than it had to"
+    await any_rig.judge()
+
+
+async def test_slow_handlers_do_not_make_patience_longer(any_rig: Rig) -> None:
+    """How long a lane may wait does not depend on how long the tasks before it run."""
+    runs_s, patience_s = 0.2, 0.5
+
+    async def take_time(_task: Task) -> None:
+        await asyncio.sleep(runs_s)
+
+    notes = Notes(take_time)
+    async with Bus.connect(any_rig.url) as bus:
+        for _ in range(10):
+            await any_rig.publish(bus, "x", priority="critical")
+        await any_rig.publish(bus, "x", id="patient", priority="low")
+        async with any_rig.working(bus, "pink", notes, aging={Priority.LOW: patience_s}):
+            await eventually(lambda: notes.begun["patient"] == 1)
+            before = [task.id for task in notes.tasks].index("patient")
+            await drained(bus, any_rig.raw)
+    assert before <= patience_s // runs_s + 2
     await any_rig.judge()

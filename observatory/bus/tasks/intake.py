@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -27,8 +28,8 @@ BLOCK_MS: Final = 1000
 ORPHAN_AFTER_MS: Final = 5000
 """A pending entry of our own that we do not hold is an orphan only after its reply had time to arrive."""
 
-AGING_EVERY: Final = 8
-"""Takes between two looks at how long the lanes of low priority have waited."""
+AGING_LOOKS: Final = 10
+"""Looks at the age of patient lanes within the shortest patience: nothing waits much more than a tenth too long."""
 
 TIDY_EVERY_S: Final = 60.0
 """Seconds between two looks at what several groups have all settled, and at consumers that are long gone."""
@@ -98,7 +99,7 @@ class Intake:
     max_deliveries: int
     _avoid: frozenset[str] = frozenset()
     _seen: set[str] = field(default_factory=set)
-    _takes: int = 0
+    _aged: float = -math.inf
     _tidied: float = 0.0
     _reader_id: int | None = None
     _blocked: bool = False
@@ -120,8 +121,7 @@ class Intake:
     async def take(self, want: int) -> Batch:
         """Take up to *want* entries in the order of the lanes."""
         streams = self._streams if not self.order.weights else tuple(map(self.bus.keys.lane, self.order.lanes_now()))
-        self._takes += 1
-        patience = [] if self._takes % AGING_EVERY or not self.order.aging else self._patience(streams)
+        patience = self._patience(streams)
         reply = await self.bus.connection.call("take", (self.group, self.consumer, want, *patience), streams)
         rows, due, avoid, remade = reply
         self._avoid = frozenset(stream.decode() for stream, _ in avoid)
@@ -229,6 +229,11 @@ class Intake:
         await self._reader.aclose()
 
     def _patience(self, streams: Sequence[str]) -> list[int]:
+        """Return the longest wait of each stream in ms, when it is time to look at their age; else nothing."""
+        aging, now = self.order.aging, self.bus.clock.monotonic()
+        if not aging or now - self._aged < min(aging.values()) / AGING_LOOKS:
+            return []
+        self._aged = now
         return [round(self.order.aging.get(self._lane_of[stream].priority, 0) * 1000) for stream in streams]
 
     async def _note_groups(self, made: set[str], visited: set[str]) -> None:
