@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import UsageError
+from observatory.model.quantity import duration_s
 from observatory.model.task import DEFAULT_TTL_S, SHARED, NewTask, Priority, is_queue_name
 from observatory.model.text import line
 from observatory.model.wire import MAX_PAYLOAD
@@ -22,34 +23,7 @@ if TYPE_CHECKING:
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
 
-LONGEST_S = 366 * 86400.0
-"""Longest time to live or delay that is taken, in seconds."""
-
-_UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw]?)", re.IGNORECASE)
 _CLOCK = SystemClock()
-
-
-def duration_s(text: str) -> float:
-    """Read a duration as people write it: `90`, `90s`, `5m`, `1h30m`, `2d`.
-
-    Args:
-        text: The duration; a number without a unit is seconds.
-
-    Returns:
-        Seconds.
-
-    Raises:
-        ValueError: It is not a duration, or longer than a year.
-    """
-    text = text.strip()
-    parts = _PART.findall(text)
-    if not parts or _PART.sub("", text).strip():
-        raise ValueError(f"{line(text, 24)!r} is not a duration: write 30s, 5m, 1h30m or 2d")
-    seconds = sum(float(number) * _UNITS_S[unit.lower()] for number, unit in parts)
-    if seconds > LONGEST_S:
-        raise ValueError("longer than a year")
-    return seconds
 
 
 def sortable_id(clock: Clock) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from observatory.model.clock import ManualClock
-from observatory.model.draft import TaskDraft, duration_s, sortable_id
+from observatory.model.draft import TaskDraft, sortable_id
 from observatory.model.errors import UsageError
 from observatory.model.task import NewTask, Priority
 
@@ -67,15 +67,6 @@ def test_what_cannot_be_taken_names_field_and_reason(fields: dict[str, str], exp
         parse(**fields)
     assert str(caught.value).startswith(expected)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), ("2d", 172800)],
-)
-def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
-    """Units may be combined; a bare number is seconds."""
-    assert duration_s(text) == seconds
 
 
 def test_ids_made_later_sort_later() -> None:
