@@ -13,6 +13,7 @@ import pytest
 
 from observatory.cli.main import build_parser
 from observatory.cli.parser import leaves
+from observatory.model.filter.rows import AGENTS, DEAD_LETTERS, EVENTS, LANES
 from observatory.settings import SETTINGS
 from observatory.settings.themes import read_theme
 from tests.cli.conftest import entries
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from observatory.model.filter import FieldSet
     from tests.cli.conftest import Cli
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -85,6 +87,14 @@ def test_every_verb_and_every_setting_is_in_the_readme() -> None:
         re.findall(r"^\| `(\w+)` \| `OBSERVATORY_", README, re.MULTILINE)
     )
     assert all(setting.variable in README for setting in SETTINGS)
+
+
+@pytest.mark.parametrize("fields", [DEAD_LETTERS, EVENTS, AGENTS, LANES], ids=lambda fields: fields.rows)
+def test_every_field_of_a_filter_is_in_the_readme(fields: FieldSet[object]) -> None:
+    """The table names each field of each list, marks those that words are looked for in, and no others."""
+    row = re.search(rf"^\| {fields.rows} \| (.*) \|$", README, re.MULTILINE)
+    assert row is not None
+    assert re.findall(r"`(\w+)`(°?)", row[1]) == [(field.name, "°" if field.words else "") for field in fields.fields]
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)]+)\)", README))

@@ -6,6 +6,7 @@
 text to tree and back, `complete` says what could be typed next. Nothing here knows a screen or the bus.
 """
 
+from observatory.model.filter.complete import Choice, Completion, complete
 from observatory.model.filter.errors import FilterError
 from observatory.model.filter.evaluate import Filter
 from observatory.model.filter.fields import OPERATORS, Field, FieldSet, FieldValue, Kind, Missing
@@ -16,6 +17,8 @@ from observatory.model.filter.syntax import Node, describe, value_text
 __all__ = [
     "ALL",
     "OPERATORS",
+    "Choice",
+    "Completion",
     "Field",
     "FieldSet",
     "FieldValue",
@@ -25,6 +28,7 @@ __all__ = [
     "Kind",
     "Missing",
     "Node",
+    "complete",
     "describe",
     "parse",
     "value_text",
