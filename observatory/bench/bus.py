@@ -191,7 +191,7 @@ class _Pair:
             taken = await self._script("take", streams, ["workers", "me", BATCH])
             rows: list[Any] = ["workers", "me", len(taken[0])]
             for place, ident, flat, _ in taken[0]:
-                rows += (streams[place], ident, 1, "done", flat[1], "bench", 1, 0, 0, "", "")
+                rows += (streams[place], ident, 1, "done", flat[1], "bench", 1, 0)
             await self._script("settle", [self.bus.keys.delayed], rows)
         return len(batches) * BATCH / (time.perf_counter() - start)
 
@@ -344,8 +344,8 @@ def _publish_arguments(start: int) -> list[Any]:
     for number in range(start, start + BATCH):
         task = NewTask("bench", PAYLOAD, f"bench-{number}", sender="bench", created_ms=1_770_000_000_000)
         names, values = encode(task)
-        rows += (f"cortex:tasks:{LANE.priority}", "", task.id, task.type, task.sender, 0, "", 1, *values)
-    return [10**9, 1, len(names), *names, *rows]
+        rows += (1, 0, "", *values)
+    return [10**9, 1, f"cortex:tasks:{LANE.priority}", "", len(names), *names, *rows]
 
 
 def _entry() -> list[bytes]:

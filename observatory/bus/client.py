@@ -291,7 +291,7 @@ class Bus:
 
     async def record(self, task_id: str) -> TaskRecord | None:
         """Return what the bus remembers of a task; None if it remembers nothing."""
-        return await browse.record(self.connection, self.keys, task_id)
+        return await browse.record(self.connection, task_id)
 
     async def heartbeat(
         self,

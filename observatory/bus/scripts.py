@@ -17,6 +17,7 @@ _PARTS = {
     "take": ("clock", "common", "start", "take"),
     "adopt": ("clock", "common", "start", "adopt"),
     "delayed": ("clock", "delayed"),
+    "record": ("clock", "record"),
     "census": ("clock", "census"),
     "census_delayed": ("clock", "census_delayed"),
 }

@@ -37,9 +37,16 @@ MAX_ID_BYTES = 512
 SKEW_TOLERANCE_MS = 300_000
 """A creation time further in the future than this is not believed."""
 
-_HEAD = (b"id", b"type", b"from", b"to", b"priority", b"payload", b"content_type", b"created_at", b"ttl", b"attempt")
 _TIES = (b"correlation_id", b"reply_to", b"trace", b"role")
-_PLAIN = (*_HEAD, b"v")
+
+
+def _names(*, to: bool, content_type: bool) -> tuple[bytes, ...]:
+    head = (b"id", b"type", b"from", *((b"to",) if to else ()), b"priority", b"payload")
+    return (*head, *((b"content_type",) if content_type else ()), b"created_at", b"ttl", b"v")
+
+
+_PLAIN = {(to, kind): _names(to=to, content_type=kind) for to in (False, True) for kind in (False, True)}
+_PLAIN_NAMES = {names: key for key, names in _PLAIN.items()}
 
 _ALIASES: Mapping[str, str] = {
     alias: name
@@ -104,27 +111,23 @@ class Malformed:
 def encode(task: NewTask) -> tuple[tuple[bytes, ...], list[bytes]]:
     """Return the names and the values of the canonical fields of *task*, in the one canonical order.
 
-    The first ten and `v` are always there, the four that tie a task to others only where they are used: entries with
-    equal field sets share them within a node of the stream, and tasks of a batch share them on the way.
+    A field that would say nothing is left out: entries with equal field sets share them within a node of the stream,
+    tasks of a batch share them on the way, and each field that is not there spares the engine some copies of it.
     """
     addressee = task.queue[1:] if task.queue.startswith("@") else ""
-    values = [
-        task.id.encode(),
-        task.type.encode(),
-        task.sender.encode(),
-        addressee.encode(),
-        task.priority.encode(),
-        task.payload,
-        task.content_type.encode(),
-        rfc3339(task.created_ms).encode() if task.created_ms else b"",
-        _seconds(task.ttl_s),
-        b"1",
-    ]
+    values = [task.id.encode(), task.type.encode(), task.sender.encode()]
+    if addressee:
+        values.append(addressee.encode())
+    values += (task.priority.encode(), task.payload)
+    if task.content_type:
+        values.append(task.content_type.encode())
+    values += (rfc3339(task.created_ms).encode() if task.created_ms else b"", _seconds(task.ttl_s))
+    plain = _PLAIN[bool(addressee), bool(task.content_type)]
     ties = (task.correlation_id, task.reply_to, task.trace, task.role)
     if not any(ties) and not task.extra:
         values.append(WIRE_VERSION)
-        return _PLAIN, values
-    names = [*_HEAD]
+        return plain, values
+    names = list(plain[:-1])
     for name, tie in zip(_TIES, ties, strict=True):
         if tie:
             names.append(name)
@@ -144,8 +147,8 @@ def read_entry(lane: Lane, entry_id: str, fields: Iterable[tuple[bytes, bytes]])
         The task, with everything that had to be forgiven in `notes`; or what cannot be one.
     """
     raw = tuple(fields)
-    if _shape(tuple([name for name, _ in raw])).plain:
-        plain = _read_plain(lane, entry_id, raw)
+    if (plain_key := _PLAIN_NAMES.get(tuple([name for name, _ in raw]))) is not None:
+        plain = _read_plain(lane, entry_id, raw, *plain_key)
         if plain is not None:
             return plain
     return read_any_entry(lane, entry_id, raw)
@@ -186,10 +189,12 @@ def read_any_entry(lane: Lane, entry_id: str, fields: Fields) -> Task | Malforme
     )
 
 
-def _read_plain(lane: Lane, entry_id: str, raw: Fields) -> Task | None:
+def _read_plain(lane: Lane, entry_id: str, raw: Fields, has_to: bool, has_type: bool) -> Task | None:
     """Read an entry as `encode` writes it; None if a value needs the full rules."""
     values = [value for _, value in raw]
-    ident, kind, sender, to, priority, payload, content_type, created, ttl, attempt, _ = values
+    ident, kind, sender = values[:3]
+    created, ttl, _ = values[-3:]
+    priority, payload = values[3 + has_to : 5 + has_to]
     if not ident or len(ident) > MAX_ID_BYTES or not _ODD.isdisjoint(values):
         return None
     arrived = int(entry_id.partition("-")[0])
@@ -197,7 +202,7 @@ def _read_plain(lane: Lane, entry_id: str, raw: Fields) -> Task | None:
     ttl_s = _seconds_of(ttl)
     if created_ms is None or created_ms > arrived + SKEW_TOLERANCE_MS or ttl_s is None or not 0 < ttl_s < MAX_TTL_S:
         return None
-    if priority != lane.priority.encode() or not attempt.isdigit():
+    if priority != lane.priority.encode():
         return None
     return Task(
         id=_text(ident),
@@ -206,12 +211,11 @@ def _read_plain(lane: Lane, entry_id: str, raw: Fields) -> Task | None:
         lane=lane,
         entry_id=entry_id,
         sender=_text(sender),
-        to=_text(to),
-        content_type=_text(content_type),
+        to=_text(values[3]) if has_to else "",
+        content_type=_text(values[5 + has_to]) if has_type else "",
         created_ms=created_ms,
         arrived_ms=arrived,
         ttl_s=ttl_s,
-        attempt=max(int(attempt), 1),
         fields=raw,
     )
 
@@ -301,13 +305,11 @@ class _Shape:
         known: Place and canonical name of each field that we know; of two that mean the same, the better one last.
         extra: Place and name of each field that we do not know.
         note: What had to be forgiven in the names; empty if nothing.
-        plain: They are the names that `encode` writes where nothing special is said.
     """
 
     known: tuple[tuple[int, str], ...]
     extra: tuple[tuple[int, bytes], ...]
     note: str
-    plain: bool
 
 
 @lru_cache(maxsize=512)
@@ -327,7 +329,7 @@ def _shape(names: tuple[bytes, ...]) -> _Shape:
             foreign.add(alias)
     known.sort(key=lambda item: (_name(names[item[0]]) == item[1], -item[0]))
     note = f"read {', '.join(sorted(foreign))} by another name" if foreign else ""
-    return _Shape(tuple(known), tuple(extra), note, plain=names == _PLAIN)
+    return _Shape(tuple(known), tuple(extra), note)
 
 
 def _sort_out(raw: Fields, notes: list[str]) -> tuple[dict[str, bytes], dict[bytes, bytes]]:

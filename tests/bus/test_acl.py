@@ -119,7 +119,7 @@ async def observer_duties(bus: Bus) -> None:
     assert await anext(bus.tail(after=f"{events[-1].ts_ms - 1}-0")) == events[-1]
     record = await bus.record("waiting")
     assert record is not None
-    assert record.state is TaskState.QUEUED
+    assert (record.state, record.owner) == (TaskState.RUNNING, "ghost")
     for lane in seen.lanes:
         await bus.entries(lane.lane)
     await bus.delayed()

@@ -13,9 +13,9 @@ from observatory.bus import Bus, DoNotRetry, Snooze
 from observatory.bus.care.audit import Audit, audit
 from observatory.bus.care.compare import UNKNOWABLE, Kind
 from observatory.bus.keys import day_of, shifted
-from observatory.bus.tasks.delivery import Outcome, Settlement
+from observatory.bus.tasks.delivery import Outcome, Settlement, settle_arguments
 from observatory.model.errors import BusError
-from observatory.model.task import Lane, Priority
+from observatory.model.task import Lane, Priority, TaskState
 from tests.bus.conftest import working
 from tests.conftest import eventually
 
@@ -136,6 +136,11 @@ async def test_a_swarm_that_fails_retries_cancels_and_requeues_adds_up(bus: Bus,
     assert not numbers.by_task
 
 
+async def _runs(bus: Bus, task: str) -> bool:
+    record = await bus.record(task)
+    return record is not None and record.state is TaskState.RUNNING
+
+
 async def test_work_in_hand_of_the_living_and_the_dead_adds_up(bus: Bus, raw: Any) -> None:
     """Running, delivered to one that died before it began, and taken over: by the log and in the engine alike."""
     gate = asyncio.Event()
@@ -145,7 +150,7 @@ async def test_work_in_hand_of_the_living_and_the_dead_adds_up(bus: Bus, raw: An
 
     await bus.publish("x", id="held")
     async with working(bus, "pink", {"x": waiting}):
-        await eventually(lambda: raw.hget("cortex:task:held", "state") == "running")
+        await eventually(lambda: _runs(bus, "held"))
         raw.xgroup_create(LOW, "workers", id="0", mkstream=True)
         await bus.publish("x", id="dropped", priority="low")
         raw.xreadgroup("workers", "red@there:1:0123abcd", {LOW: ">"})
@@ -178,7 +183,7 @@ async def furnished(bus: Bus, raw: Any) -> Bus:
     me = ("workers", "me@here:1:0123abcd")
     rows = (await bus.connection.call("take", (*me, 2), (NORMAL,)))[0]
     dead = Settlement(NORMAL, rows[0][1].decode(), 1, Outcome.DEAD, "dead", "x", 1, reason="error")
-    await bus.connection.call("settle", (*me, 1, *dead.arguments()))
+    await bus.connection.call("settle", settle_arguments(*me, [dead]))
     told = await audited(bus)
     assert told.equal, told.differences
     assert (told.delayed, told.dead) == ((1, 1), (2, 2))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from observatory.bus import Bus, TaskContext
+from observatory.bus.tasks.delivery import Outcome, Settlement, settle_arguments
 from observatory.engine import Engine
 from observatory.model.event import EventKind
 from observatory.model.reduce import Books, fold
@@ -81,20 +82,18 @@ async def test_a_worker_that_comes_back_from_the_dead_settles_nothing(bus: Bus, 
         process.send_signal(signal.SIGSTOP)
         async with working(bus, "heir", {"x": notebook}, lease_s=1.0):
             await eventually(lambda: len(notebook.tasks) == 1)
-        settlement = (
+        late = Settlement(
             "cortex:tasks:normal",
             notebook.tasks[0].entry_id,
             1,
-            "dead",
+            Outcome.DEAD,
             "once",
             "x",
             1,
-            0,
-            0,
-            "error",
-            "late",
+            reason="error",
+            message="late",
         )
-        old = await bus.connection.call("settle", ("workers", "doomed", 1, *settlement))
+        old = await bus.connection.call("settle", settle_arguments("workers", "doomed", [late]))
         assert old == [b"lost"]
     finally:
         process.send_signal(signal.SIGCONT)
@@ -112,7 +111,7 @@ async def test_a_repeated_settle_is_the_same_answer(bus: Bus) -> None:
     reply = await bus.publish("x")
     taken = await bus.connection.call("take", ("workers", "me", 1), ("cortex:tasks:normal",))
     assert taken[0][0][1].decode() == reply.entry_id
-    settle = ("workers", "me", 1, "cortex:tasks:normal", reply.entry_id, 1, "done", reply.id, "x", 1, 0, 0, "", "")
+    settle = ("workers", "me", 1, "cortex:tasks:normal", reply.entry_id, 1, "done", reply.id, "x", 1, 0)
     assert await bus.connection.call("settle", settle) == [b"settled"]
     assert await bus.connection.call("settle", settle) == [b"again"]
     assert (await all_events(bus)).totals[EventKind.COMPLETED] == 1

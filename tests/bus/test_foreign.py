@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from observatory.bus.tasks.delivery import Outcome, Settlement
+from observatory.bus.tasks.delivery import Outcome, Settlement, settle_arguments
 from tests.bus.conftest import working
 from tests.bus.test_worker import Notebook
 from tests.conftest import eventually
@@ -86,7 +86,7 @@ async def test_the_lag_of_a_lane_stays_known_while_its_work_is_settled(bus: Bus,
     for left in range(8, -1, -1):
         (row,) = (await bus.connection.call("take", ("workers", "me", 1), ("cortex:tasks:normal",)))[0]
         done = Settlement("cortex:tasks:normal", row[1].decode(), 1, Outcome.DONE, row[2][1].decode(), "x", 1)
-        await bus.connection.call("settle", ("workers", "me", 1, *done.arguments()))
+        await bus.connection.call("settle", settle_arguments("workers", "me", [done]))
         (group,) = raw.xinfo_groups("cortex:tasks:normal")
         assert (group["lag"], group["pending"]) == (left, 0)
     assert raw.xlen("cortex:tasks:normal") == 0

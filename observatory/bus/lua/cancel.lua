@@ -10,9 +10,8 @@ if not state then return 'unknown' end
 if state == 'done' or state == 'dead' then return 'settled' end
 if state == 'cancelled' then return 'cancelled' end
 
--- Whether some group has it in hand: the record says so, or it was delivered a moment ago by a blocked read.
+-- Whether some group has it in hand.
 local function in_hand()
-  if state == 'running' then return true end
   local groups = redis.pcall('XINFO', 'GROUPS', stream)
   if groups.err then return false end
   for _, info in ipairs(groups) do

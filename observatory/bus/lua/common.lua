@@ -10,11 +10,21 @@ local DENSITY = PREFIX .. ':density:' .. DAY
 local counted = {}
 local facts = {}
 
+-- Types are few and come again and again: each is made fit for the log once a call.
+local fit_types = {}
+local function fit_type(type)
+  local fit = fit_types[type]
+  if not fit then
+    fit = string.sub(string.gsub(type, '\31', '?'), 1, 128)
+    fit_types[type] = fit
+  end
+  return fit
+end
+
 -- One fact: its kind, and what it says in a fixed order; a separator inside foreign text would shift the rest.
 local function event(kind, task, type, lane, agent, attempt, reason, ms, detail)
   if string.find(task, '\31', 1, true) then task = string.gsub(task, '\31', '?') end
-  if string.find(type, '\31', 1, true) then type = string.gsub(type, '\31', '?') end
-  if #type > 128 then type = string.sub(type, 1, 128) end
+  type = fit_type(type)
   if #detail > 512 then detail = string.sub(detail, 1, 512) end
   local n = #facts
   facts[n + 1] = kind

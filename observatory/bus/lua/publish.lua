@@ -1,23 +1,23 @@
 -- Publish tasks. An id that the bus remembers is a repeated send: it is answered, not added again.
--- Tasks with the same field names share them: a shape is sent once a call.
--- ARGV: prefix, lane bound, shapes, then per shape: n, n names;
---   then per task: stream, queue (empty: shared), id, type, sender, delay ms, dedupe (empty, or `<ttl ms>:<key>`),
---   shape, a value for each of its names
--- Returns per task {'queued' | 'delayed' | 'duplicate' | 'busy', entry, twin} or {'refused', why, ''}; the twin is the
--- id of the task that was published under the same dedupe key before.
+-- Tasks of one lane with the same field names share both: such a shape is sent once a call.
+-- ARGV: prefix, lane bound, shapes, then per shape: stream, queue (empty: shared), n, n names, of which the first three
+--   are `id`, `type` and `from`;
+--   then per task: shape, delay ms, dedupe (empty, or `<ttl ms>:<key>`), a value for each of its names
+-- Returns per task its entry if it is queued, else {'delayed' | 'duplicate' | 'busy', entry, twin} or
+-- {'refused', why, ''}; the twin is the id of the task that was published under the same dedupe key before.
 
 local bound = tonumber(ARGV[2])
 local kind_of = type
 local shapes = {}
 local at = 4
 for i = 1, tonumber(ARGV[3]) do
-  local names = {}
-  for j = 1, tonumber(ARGV[at]) do
-    names[j] = ARGV[at + j]
+  local names = {stream = ARGV[at], queue = ARGV[at + 1]}
+  for j = 1, tonumber(ARGV[at + 2]) do
+    names[j] = ARGV[at + 2 + j]
     if names[j] == 'ttl' then names.ttl = j end
   end
   shapes[i] = names
-  at = at + 1 + #names
+  at = at + 3 + #names
 end
 
 local lengths = {}
@@ -47,14 +47,14 @@ end
 
 local answers = {}
 while at <= #ARGV do
-  local stream, queue, id, type, sender = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local wait, dedupe, names = tonumber(ARGV[at + 5]), ARGV[at + 6], shapes[tonumber(ARGV[at + 7])]
-  local fields = {}
+  local names, wait, dedupe = shapes[tonumber(ARGV[at])], tonumber(ARGV[at + 1]), ARGV[at + 2]
+  local stream, fields = names.stream, {}
   for j = 1, #names do
     fields[2 * j - 1] = names[j]
-    fields[2 * j] = ARGV[at + 7 + j]
+    fields[2 * j] = ARGV[at + 2 + j]
   end
-  at = at + 8 + #names
+  local id, type, sender = fields[2], fields[4], fields[6]
+  at = at + 3 + #names
 
   local known = recall(id, 'entry')[1]
   local outcome, entry
@@ -77,7 +77,7 @@ while at <= #ARGV do
     lengths[stream] = lengths[stream] + 1
   end
   if outcome == 'queued' or outcome == 'delayed' then
-    if queue ~= '' then redis.call('SADD', PREFIX .. ':tasks:queues', queue) end
+    if names.queue ~= '' then redis.call('SADD', PREFIX .. ':tasks:queues', names.queue) end
     -- It may be settled at the very end of its life, and is to be remembered for a day from then on.
     local lives = names.ttl and tonumber(fields[2 * names.ttl]) or RECORD_TTL
     remember(id, math.ceil(wait / 1000 + math.min(lives, RECORD_TTL)) + SETTLED_TTL, 'state', outcome, 'lane', stream, 'entry', entry, 'type', type)
@@ -85,7 +85,7 @@ while at <= #ARGV do
     if outcome == 'queued' and id_ms(entry) > NOW + 1000 then remember(id, nil, 'arrived', NOW_TEXT) end
     event(wait > 0 and 'scheduled' or 'published', id, type, stream, sender, '1', '', '', '')
   end
-  answers[#answers + 1] = {outcome, entry, twin or ''}
+  answers[#answers + 1] = outcome == 'queued' and entry or {outcome, entry, twin or ''}
 end
 count_events()
 return answers

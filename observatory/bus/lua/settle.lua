@@ -1,21 +1,24 @@
 #!lua flags=allow-oom
 -- Settle deliveries: finish, retry later, bury or cancel. Fenced: an old token is refused.
 -- ARGV: prefix, group, consumer, n, then per delivery:
---   stream, entry, deliveries, outcome, id, type, attempt, run ms, delay ms, reason, message
+--   stream, entry, deliveries, outcome, id, type, attempt, run ms
 --   outcome: done | retry | snooze | dead | cancelled
--- then for those that have more to say: place among the n, result, its type, reply stream, correlation id, digest.
+-- then for those that have more to say: place among the n, delay ms, reason, message, digest, result, its type,
+--   reply stream, correlation id.
 -- Returns per delivery 'settled', 'again' (this very settle was done before), 'lost' (the delivery is not ours) or
 -- 'blocked' (something else stands in the place of the dead letters: try again).
 
-local WIDTH, EXTRA, REPLY_TTL = 11, 6, 3600000
+local WIDTH, EXTRA, REPLY_TTL = 8, 9, 3600000
 local group, consumer, n = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local behind = 5 + n * WIDTH
 local ours = held_of_all(group, consumer, 5, WIDTH, behind - 1)
 local extras = {}
 for at = behind, #ARGV, EXTRA do
-  extras[tonumber(ARGV[at])] = {result = ARGV[at + 1], type = ARGV[at + 2], reply_to = ARGV[at + 3],
-    correlation = ARGV[at + 4], digest = ARGV[at + 5]}
+  extras[tonumber(ARGV[at])] = {wait = tonumber(ARGV[at + 1]), reason = ARGV[at + 2], message = ARGV[at + 3],
+    digest = ARGV[at + 4], result = ARGV[at + 5], type = ARGV[at + 6], reply_to = ARGV[at + 7],
+    correlation = ARGV[at + 8]}
 end
+local PLAIN = {wait = 0, reason = '', message = '', digest = '', result = '', reply_to = ''}
 
 -- Answer whoever waits. The stream is named by the requester, so only names that are reply streams are believed.
 local function reply(extra, id, status, message)
@@ -50,7 +53,7 @@ end
 
 local function settle(at, extra)
   local stream, entry, outcome = ARGV[at], ARGV[at + 1], ARGV[at + 3]
-  local id, type, attempt, ms, message = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 10]
+  local id, type, attempt, ms, message = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], extra.message
   if ours[stream][entry] ~= tonumber(ARGV[at + 2]) then
     return stands(id, stream, entry, outcome, attempt) and 'again' or 'lost'
   end
@@ -61,32 +64,31 @@ local function settle(at, extra)
   end
   if outcome == 'done' or outcome == 'cancelled' then
     settled(id, outcome, consumer)
-    if extra and extra.result ~= '' then remember(id, nil, 'result', extra.result, 'result_type', extra.type) end
+    if extra.result ~= '' then remember(id, nil, 'result', extra.result, 'result_type', extra.type) end
     event(outcome == 'done' and 'completed' or 'cancelled', id, type, stream, consumer, attempt, '', ms, message)
   else
     local row = redis.call('XRANGE', stream, entry, entry)[1]
     if not row then
       event('lost_payload', id, type, stream, consumer, attempt, '', ms, message)
     elseif outcome == 'dead' then
-      local digest = extra and extra.digest
-      if not bury(stream, entry, row[2], id, type, consumer, attempt, ARGV[at + 9], message, ms, digest) then
+      if not bury(stream, entry, row[2], id, type, consumer, attempt, extra.reason, message, ms, extra.digest) then
         return 'blocked'
       end
     else
       local following = outcome == 'snooze' and attempt or text(tonumber(attempt) + 1)
-      again(stream, entry, row[2], id, type, attempt, following, tonumber(ARGV[at + 8]), ms, message)
+      again(stream, entry, row[2], id, type, attempt, following, extra.wait, ms, message)
     end
   end
   ours[stream][entry] = nil
   drop(stream, entry)
   local final = outcome ~= 'retry' and outcome ~= 'snooze'
-  if final and extra and extra.reply_to ~= '' then reply(extra, id, outcome, message) end
+  if final and extra.reply_to ~= '' then reply(extra, id, outcome, message) end
   return 'settled'
 end
 
 local answers = {}
 for place = 1, n do
-  answers[place] = settle(5 + (place - 1) * WIDTH, extras[place])
+  answers[place] = settle(5 + (place - 1) * WIDTH, extras[place] or PLAIN)
 end
 take_off(group)
 count_events()

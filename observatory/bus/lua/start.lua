@@ -21,10 +21,9 @@ local function start(stream, consumer, entry, deliveries, id, type, attempt, arr
     end
     return false
   end
-  if known then
-    remember(id, nil, 'state', 'running', 'owner', consumer)
-  else
-    remember(id, RECORD_TTL, 'state', 'running', 'lane', stream, 'entry', entry, 'attempt', attempt, 'owner', consumer,
+  -- That it runs, and with whom, the engine knows by itself: see record.lua.
+  if not known then
+    remember(id, RECORD_TTL, 'state', 'queued', 'lane', stream, 'entry', entry, 'attempt', attempt, 'owner', '',
       'type', string.sub(type, 1, 128))
     observe(id, type, stream, attempt)
   end

@@ -42,12 +42,19 @@ end
 local function keep(index, row)
   local entry, fields = row[1], row[2]
   local kept, started = true, 0
-  -- The canonical order of fields, as `encode` in wire.py writes it.
-  if fields[1] == 'id' and fields[3] == 'type' and fields[17] == 'ttl' and fields[19] == 'attempt' then
-    local id, ttl = fields[2], tonumber(fields[18])
-    if id ~= '' and #id <= 512 and ttl and ttl > 0 then
-      local arrived = fields[#fields - 1] == 'arrived' and tonumber(fields[#fields]) or id_ms(entry)
-      kept = start(KEYS[index], consumer, entry, 1, id, fields[4], fields[20], arrived, ttl * 1000)
+  -- The canonical order of fields, as `encode` in wire.py writes it; what else there is only the tolerant reader knows.
+  if fields[1] == 'id' and fields[3] == 'type' and fields[5] == 'from' then
+    local id, ttl, attempt, arrived, ours = fields[2], nil, '1', nil, false
+    for i = 7, #fields, 2 do
+      local name = fields[i]
+      if name == 'v' then ours = true
+      elseif name == 'ttl' then ttl = ttl or tonumber(fields[i + 1])
+      elseif name == 'attempt' then attempt = fields[i + 1]
+      elseif name == 'arrived' then arrived = tonumber(fields[i + 1])
+      end
+    end
+    if ours and id ~= '' and #id <= 512 and ttl and ttl > 0 then
+      kept = start(KEYS[index], consumer, entry, 1, id, fields[4], attempt, arrived or id_ms(entry), ttl * 1000)
       started = 1
     end
   end

@@ -66,19 +66,19 @@ async def delayed(link: Link, keys: Keys, *, offset: int, limit: int) -> Page[De
     return Page(found, str(offset + limit) if offset + limit < total else None, total)
 
 
-async def record(link: Link, keys: Keys, task_id: str) -> TaskRecord | None:
+async def record(link: Link, task_id: str) -> TaskRecord | None:
     """Return what the bus remembers of the task *task_id*."""
-    flat = await link.command("HGETALL", keys.record(task_id))
+    flat, holder = await link.call("record", (task_id,))
     said = {name.decode(): value.decode("utf-8", "replace") for name, value in pairs(flat)}
     if said.get("state") not in _STATES:
         return None
     return TaskRecord(
         id=task_id,
-        state=TaskState(said["state"]),
+        state=TaskState.RUNNING if holder else TaskState(said["state"]),
         lane=said.get("lane", ""),
         entry_id=said.get("entry", ""),
         attempt=int(attempt) if (attempt := said.get("attempt", "")).isdigit() else 1,
-        owner=said.get("owner", ""),
+        owner=holder.decode("utf-8", "replace") or said.get("owner", ""),
         reason=said.get("reason", ""),
         cancel_requested="cancel" in said,
     )

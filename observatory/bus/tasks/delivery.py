@@ -10,6 +10,7 @@ from observatory.model.text import line
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from observatory.bus.client import Bus
     from observatory.model.dead_letter import Reason
@@ -102,16 +103,28 @@ class Settlement:
     @property
     def has_extras(self) -> bool:
         """There is something to say that most settlements do not say."""
-        return self.result is not None or bool(self.reply_to) or bool(self.digest)
+        return self.outcome is not Outcome.DONE or self.result is not None or bool(self.reply_to)
 
     def arguments(self) -> tuple[str | int, ...]:
-        """Return it in the order that `settle.lua` reads."""
+        """Return what every settlement says, in the order that `settle.lua` reads."""
         head = (self.stream, self.entry_id, self.deliveries, self.outcome, self.task_id, self.type, self.attempt)
-        return (*head, self.run_ms, round(self.delay_s * 1000), self.reason, self.message)
+        return (*head, self.run_ms)
 
-    def extras(self) -> tuple[str | bytes, ...]:
+    def extras(self) -> tuple[str | bytes | int, ...]:
         """Return what most settlements do not say, in the order that `settle.lua` reads."""
-        return (self.result or b"", self.result_type, self.reply_to, self.correlation_id, self.digest)
+        failure = (round(self.delay_s * 1000), self.reason, self.message, self.digest)
+        return (*failure, self.result or b"", self.result_type, self.reply_to, self.correlation_id)
+
+
+def settle_arguments(group: str, consumer: str, settlements: Sequence[Settlement]) -> list[str | bytes | int]:
+    """Return the arguments of `settle.lua` for *settlements* of one consumer."""
+    args: list[str | bytes | int] = [group, consumer, len(settlements)]
+    extras: list[str | bytes | int] = []
+    for place, settlement in enumerate(settlements, 1):
+        args += settlement.arguments()
+        if settlement.has_extras:
+            extras += (place, *settlement.extras())
+    return args + extras
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class DurableWriter:
         self._lock = asyncio.Lock()
         self._client: aioredis.Redis | None = None
 
-    async def send(self, arguments: Sequence[Argument]) -> list[Sequence[bytes]]:
+    async def send(self, arguments: Sequence[Argument]) -> list[bytes | Sequence[bytes]]:
         """Call `publish` with *arguments* and return its answers once they are on disk.
 
         Raises:
@@ -53,7 +53,7 @@ class DurableWriter:
                 self._client = self._link.client(timeout_s=SYNC_TIMEOUT_MS / 1000 + 3)
             client = self._client
 
-            async def send() -> tuple[list[Sequence[bytes]], object]:
+            async def send() -> tuple[list[bytes | Sequence[bytes]], object]:
                 async with client.pipeline(transaction=False) as pipe:
                     pipe.execute_command("EVALSHA", chosen.sha, *tail)
                     # A repeated publish writes nothing, and a wait for nothing proves nothing: this write makes it one

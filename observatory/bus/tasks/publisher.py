@@ -33,8 +33,11 @@ LANE_BOUND: Final = 1_000_000
 MAX_ID: Final = 200
 """Longest id of a task that may be published, in bytes of UTF-8."""
 
-Packed = tuple[tuple[bytes, ...], "tuple[Argument, ...]", list[bytes]]
-"""A task on its way: names of its fields, what the script has to know of it, values of its fields."""
+Shape = tuple["Argument", ...]
+"""What tasks of a batch share: stream, queue (empty: shared), and the names of their fields."""
+
+Packed = tuple[Shape, "tuple[Argument, ...]", list[bytes]]
+"""A task on its way: its shape, its delay in ms and its dedupe key, values of its fields."""
 
 Answer = tuple[str, str, str]
 """What the script said to one task: outcome, entry, and the id of the task that has its dedupe key, if another."""
@@ -113,22 +116,21 @@ class Publisher:
         except UnicodeEncodeError as error:
             raise UsageError(f"task {line(task.id, 64)}: a field holds text that is no Unicode: {error}") from error
         queue = "" if task.queue == SHARED else task.queue
-        head = (self._keys.lane(task.lane), queue, task.id, task.type, task.sender, round(task.delay_s * 1000), dedupe)
-        return names, head, values
+        return (self._keys.lane(task.lane), queue, *names), (round(task.delay_s * 1000), dedupe), values
 
     async def _send(self, batch: Sequence[Packed]) -> Sequence[Answer]:
         return list(map(_decoded, await self._link.call("publish", self._arguments(batch))))
 
     def _arguments(self, batch: Sequence[Packed]) -> list[Argument]:
-        shapes: dict[tuple[bytes, ...], int] = {}
+        shapes: dict[Shape, int] = {}
         rows: list[Argument] = []
-        for names, head, values in batch:
+        for shape, head, values in batch:
+            rows.append(shapes.setdefault(shape, len(shapes) + 1))
             rows += head
-            rows.append(shapes.setdefault(names, len(shapes) + 1))
             rows += values
         args: list[Argument] = [LANE_BOUND, len(shapes)]
-        for names in shapes:
-            args += (len(names), *names)
+        for stream, queue, *names in shapes:
+            args += (stream, queue, len(names), *names)
         args += rows
         return args
 
@@ -163,7 +165,9 @@ def check(task: NewTask) -> None:
             raise UsageError(problem)
 
 
-def _decoded(answer: Sequence[bytes]) -> Answer:
+def _decoded(answer: bytes | Sequence[bytes]) -> Answer:
+    if isinstance(answer, bytes):
+        return "queued", answer.decode(), ""
     outcome, entry, twin = answer
     return outcome.decode(), entry.decode("utf-8", "replace"), twin.decode("utf-8", "surrogateescape")
 

@@ -8,12 +8,13 @@ import random
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from observatory.bus.tasks.delivery import settle_arguments
 from observatory.model.errors import BusError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from observatory.bus.links.link import Argument, Link
+    from observatory.bus.links.link import Link
     from observatory.bus.tasks.delivery import Delivery, Settlement
 
 BATCH: Final = 128
@@ -73,15 +74,10 @@ class Settler:
             self._task = None
 
     async def _send(self, batch: Sequence[Settlement]) -> list[str]:
-        args: list[Argument] = [*self._head, len(batch)]
-        extras: list[Argument] = []
-        for place, settlement in enumerate(batch, 1):
-            args += settlement.arguments()
-            if settlement.has_extras:
-                extras += (place, *settlement.extras())
+        args = settle_arguments(*self._head, batch)
         while True:
             try:
-                return [answer.decode() for answer in await self._link.call("settle", (*args, *extras))]
+                return [answer.decode() for answer in await self._link.call("settle", args)]
             except BusError as error:
                 log.warning("settling %d deliveries: %s", len(batch), error)
                 await asyncio.sleep(random.uniform(0.5, 1.5))
