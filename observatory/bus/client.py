@@ -19,6 +19,7 @@ from observatory.bus.payloads.payload import Payload, written
 from observatory.bus.reads import browse, letters, log
 from observatory.bus.reads.look import look
 from observatory.bus.reads.observe import Cursor, Observation
+from observatory.bus.reads.reads import Reads
 from observatory.bus.talk.broadcasts import Broadcasts
 from observatory.bus.talk.mail import Mail
 from observatory.bus.talk.postman import LEASE_S as MAIL_LEASE_S
@@ -47,11 +48,9 @@ if TYPE_CHECKING:
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.event import Event
     from observatory.model.health import Finding
+    from observatory.model.listing import Page
     from observatory.model.message import Reply
-    from observatory.model.protocols import Page
     from observatory.model.snapshot import LinkView
-    from observatory.model.task import Task
-    from observatory.model.wire import Malformed
 
 
 class CancelOutcome(StrEnum):
@@ -85,6 +84,7 @@ class Bus:
         self.name = name
         self.clock = clock
         self.blobs = blobs
+        self.reads = Reads(link, keys)
         self._publisher = Publisher(link, keys, clock)
         self._keeper: LeaseKeeper | None = None
         self._pulse: asyncio.Task[None] | None = None
@@ -449,14 +449,6 @@ class Bus:
     def tail(self, after: str | None = None) -> AsyncIterator[Event]:
         """Follow the log from behind the id *after*, or from now on; see `log.follow`."""
         return log.follow(self.connection, self.keys, after)
-
-    async def entries(self, lane: Lane, *, after: str | None = None, limit: int = 100) -> Page[Task | Malformed]:
-        """Return what stands in a lane, oldest first, above the entry *after*, whether it is pending or not."""
-        return await browse.entries(self.connection, self.keys, lane, after=after, limit=limit)
-
-    async def delayed(self, *, offset: int = 0, limit: int = 100) -> Page[browse.DelayedTask]:
-        """Return what waits for its time, soonest first."""
-        return await browse.delayed(self.connection, self.keys, offset=offset, limit=limit)
 
     async def observe(self, cursor: Cursor | None = None, *, deadline_s: float = 2.0) -> Observation:
         """Look at the whole bus at one instant, in one round trip.

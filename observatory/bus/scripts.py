@@ -13,10 +13,13 @@ from importlib import resources
 
 _SHEBANG = "#!lua"
 _PARTS = {
-    "look": ("clock", "look"),
-    "take": ("clock", "common", "start", "take"),
-    "adopt": ("clock", "common", "start", "adopt"),
-    "delayed": ("clock", "delayed"),
+    "look": ("clock", "replies", "look"),
+    "window": ("clock", "replies", "shown", "window"),
+    "pending": ("clock", "ids", "replies", "shown", "pending"),
+    "groups": ("clock", "replies", "groups"),
+    "take": ("clock", "ids", "common", "start", "take"),
+    "adopt": ("clock", "ids", "common", "start", "adopt"),
+    "delayed": ("clock", "shown", "delayed"),
     "record": ("clock", "record"),
     "census": ("clock", "census"),
     "census_delayed": ("clock", "census_delayed"),
@@ -51,7 +54,7 @@ def script(name: str, *, flags: bool = True) -> Script:
     own = _read(name)
     first, _, rest = own.partition("\n")
     shebang, body = (first, rest) if first.startswith(_SHEBANG) else (_SHEBANG, own)
-    parts = [body if part == name else _read(part) for part in _PARTS.get(name, ("clock", "common", name))]
+    parts = [body if part == name else _read(part) for part in _PARTS.get(name, ("clock", "ids", "common", name))]
     source = ("\n".join([shebang, *parts] if flags else parts)).encode()
     return Script(
         name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode(), "no-writes" in shebang

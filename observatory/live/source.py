@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from observatory.bus.reads.observe import Cursor, Observation
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.event import Event
-    from observatory.model.protocols import Page
+    from observatory.model.listing import Ask, EntryRow, GroupRow, Page, PendingRow, PendingScope
 
 DEADLINE_S = 2.0
 """Seconds after which a look has failed, whatever it waits for: what is not known by then must be shown as old."""
@@ -72,21 +72,31 @@ class LiveSource:
             yield await self._tick()
             await self._pause()
 
-    async def dead_letters(self, *, after: str | None = None, limit: int = 100) -> Page[DeadLetter]:
-        """Return dead letters, newest first, starting below the cursor *after*.
+    async def dead_letters(self, ask: Ask) -> Page[DeadLetter]:
+        """Return a piece of the dead letters; see `Source.dead_letters`."""
+        return await self._bus.reads.dead_letters(ask)
 
-        Raises:
-            BusError: The stream cannot be read; `BusUnreachableError` if nothing answers.
-        """
-        return await self._bus.dead_letters(after=after, limit=limit)
+    async def events(self, ask: Ask) -> Page[Event]:
+        """Return a piece of the event log; see `Source.events`."""
+        return await self._bus.reads.events(ask)
 
-    async def events(self, *, after: str | None = None, limit: int = 100) -> Page[Event]:
-        """Return facts of the log, newest first, starting below the cursor *after*.
+    async def entries(self, stream: str, ask: Ask) -> Page[EntryRow]:
+        """Return a piece of what stands in *stream*; see `Source.entries`."""
+        return await self._bus.reads.entries(stream, ask)
 
-        Raises:
-            BusError: The log cannot be read; `BusUnreachableError` if nothing answers.
-        """
-        return await self._bus.events(after=after, limit=limit)
+    async def entry(self, stream: str, key: str) -> EntryRow | None:
+        """Return one entry in full; see `Source.entry`."""
+        return await self._bus.reads.entry(stream, key)
+
+    async def pending(self, ask: Ask, scope: PendingScope) -> Page[PendingRow]:
+        """Return a piece of what is pending; see `Source.pending`."""
+        if not scope.streams:
+            scope = replace(scope, streams=tuple(lane.stream for lane in self._last.lanes))
+        return await self._bus.reads.pending(ask, scope)
+
+    async def groups(self, stream: str) -> tuple[GroupRow, ...]:
+        """Return the groups of a lane; see `Source.groups`."""
+        return await self._bus.reads.groups(stream)
 
     async def _tick(self) -> Snapshot:
         sequence = self._last.sequence + 1

@@ -5,33 +5,16 @@ The screens know only these. Live and replay are two sources; which one a screen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.event import Event
+    from observatory.model.listing import Ask, EntryRow, GroupRow, Page, PendingRow, PendingScope
     from observatory.model.plan import Plan, Report, Request
     from observatory.model.snapshot import Snapshot
-
-T_co = TypeVar("T_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T_co]):
-    """A bounded piece of a long list.
-
-    Attributes:
-        items: The piece, in the order that was asked for.
-        after: Pass it back to get the next piece; None at the end.
-        total: Length of the whole list; None where it is not cheap to know.
-    """
-
-    items: tuple[T_co, ...]
-    after: str | None
-    total: int | None
 
 
 class Source(Protocol):
@@ -43,18 +26,50 @@ class Source(Protocol):
         The iterator ends only when it is closed; it raises nothing for what the bus does.
         """
 
-    async def dead_letters(self, *, after: str | None = None, limit: int = 100) -> Page[DeadLetter]:
-        """Return dead letters, newest first, starting below the cursor *after*.
+    async def dead_letters(self, ask: Ask) -> Page[DeadLetter]:
+        """Return a piece of the dead letters; the key of one is its `entry_id`.
 
         Raises:
             BusError: The stream cannot be read; `BusUnreachableError` if nothing answers.
         """
 
-    async def events(self, *, after: str | None = None, limit: int = 100) -> Page[Event]:
-        """Return facts of the log, newest first, starting below the cursor *after*.
+    async def events(self, ask: Ask) -> Page[Event]:
+        """Return a piece of the event log, newest first, forwards only; the key of a fact is its `id`.
 
         Raises:
             BusError: The log cannot be read; `BusUnreachableError` if nothing answers.
+        """
+
+    async def entries(self, stream: str, ask: Ask) -> Page[EntryRow]:
+        """Return a piece of what stands in *stream*: a lane, the dead letters, the delayed work or a mailbox.
+
+        Delayed work is ordered by when it is due. At any length of the stream a page costs the same.
+
+        Raises:
+            BusError: The stream cannot be read; `BusUnreachableError` if nothing answers.
+        """
+
+    async def entry(self, stream: str, key: str) -> EntryRow | None:
+        """Return one entry with all its values in full; None if it is gone.
+
+        Raises:
+            BusError: The stream cannot be read; `BusUnreachableError` if nothing answers.
+        """
+
+    async def pending(self, ask: Ask, scope: PendingScope) -> Page[PendingRow]:
+        """Return a piece of what was given to consumers and not acknowledged, merged over lanes and groups.
+
+        It is ordered by entry id, so by when the work arrived. At any number of them a page costs the same.
+
+        Raises:
+            BusError: A lane cannot be read; `BusUnreachableError` if nothing answers.
+        """
+
+    async def groups(self, stream: str) -> tuple[GroupRow, ...]:
+        """Return the groups of a lane by name, with their consumers.
+
+        Raises:
+            BusError: The lane cannot be read; `BusUnreachableError` if nothing answers.
         """
 
 

@@ -187,6 +187,27 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class DelayedTask:
+    """A retry or scheduled task that waits for its time.
+
+    Attributes:
+        id: Task id.
+        type: Task type.
+        stream: Stream it will enter.
+        due_ms: When, in ms of server time.
+        attempt: Attempt it will be, from 1.
+        fields: The entry that it will become.
+    """
+
+    id: str
+    type: str
+    stream: str
+    due_ms: int
+    attempt: int
+    fields: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRecord:
     """What the bus remembers of a task by its id, while it lives and for a day after it is settled.
 

@@ -20,6 +20,7 @@ from observatory.bus.reads.letters import RequeueOutcome
 from observatory.model.clock import SystemClock
 from observatory.model.errors import BusError, UsageError
 from observatory.model.health import Severity
+from observatory.model.listing import Ask
 from observatory.model.task import TaskState
 from tests.conftest import eventually
 
@@ -121,8 +122,10 @@ async def observer_duties(bus: Bus) -> None:
     assert record is not None
     assert (record.state, record.owner) == (TaskState.RUNNING, "ghost")
     for lane in seen.lanes:
-        await bus.entries(lane.lane)
-    await bus.delayed()
+        await bus.reads.entries(lane.stream, Ask())
+        await bus.reads.groups(lane.stream)
+    await bus.reads.entries(bus.keys.delayed, Ask())
+    assert (await bus.reads.pending(Ask())).total == 1
     await examine(bus.connection, bus.keys, SystemClock())
     assert (await audit(bus.connection, bus.keys)).lanes
 
@@ -131,7 +134,7 @@ async def operator_duties(bus: Bus) -> None:
     """Cancel what waits for its time and what runs, and requeue a dead letter."""
     sent = await bus.publish("ok", id="mine", delay=60)
     assert sent.outcome is PublishOutcome.DELAYED
-    assert (await bus.delayed()).items[0].id == "mine"
+    assert (await bus.reads.entries(bus.keys.delayed, Ask(newest_first=False))).items[0].task_id == "mine"
     assert await bus.cancel("mine") is CancelOutcome.CANCELLED
     assert await bus.cancel("waiting") is CancelOutcome.REQUESTED
     (letter,) = (await bus.dead_letters()).items
@@ -305,6 +308,9 @@ async def test_nobody_connects_without_info(bus_url: str, role: str) -> None:
 CALLED_BY = {
     "look.lua": "observer",
     "delayed.lua": "observer",
+    "window.lua": "observer",
+    "pending.lua": "observer",
+    "groups.lua": "observer",
     "census.lua": "observer",
     "census_delayed.lua": "observer",
     "cancel.lua": "operator",

@@ -14,7 +14,8 @@ from observatory.bus.tasks import durable as durable_module
 from observatory.bus.tasks import publisher as publisher_module
 from observatory.model.clock import SystemClock
 from observatory.model.errors import BusBusyError, BusError, NotDurableError, UsageError
-from observatory.model.task import TaskState
+from observatory.model.listing import Ask
+from observatory.model.task import DelayedTask, TaskState
 
 
 async def test_a_published_task_is_a_plain_entry_that_any_language_reads(bus: Bus, raw: Any) -> None:
@@ -54,8 +55,8 @@ async def test_delayed_work_waits_outside_its_lane(bus: Bus, raw: Any) -> None:
     record = await bus.record(answer.id)
     assert record is not None
     assert record.state is TaskState.DELAYED
-    page = await bus.delayed()
-    assert [waiting.id for waiting in page.items] == [answer.id]
+    page = await bus.reads.entries(bus.keys.delayed, Ask())
+    assert [waiting.task_id for waiting in page.items] == [answer.id]
 
 
 async def test_a_full_lane_refuses_and_drops_nothing(bus: Bus, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,8 +94,8 @@ async def test_a_binary_payload_arrives_as_it_was(bus: Bus) -> None:
     """The bus never looks into a payload."""
     body = bytes(range(256))
     answer = await bus.publish("x", body)
-    (task,) = (await bus.entries(answer.lane)).items
-    assert dict(task.fields)[b"payload"] == body
+    (row,) = (await bus.reads.entries(bus.keys.lane(answer.lane), Ask())).items
+    assert dict(row.item.fields)[b"payload"] == body
 
 
 async def test_a_dedupe_key_makes_the_second_publish_a_duplicate_of_the_first(bus: Bus, raw: Any) -> None:
@@ -119,7 +120,9 @@ async def test_the_servers_clock_decides_when_work_is_due(bus_url: str, ahead_h:
     async with Bus.connect(bus_url, clock=clock) as bus:
         real = datetime.now(UTC)
         await bus.publish("x", at=real + timedelta(seconds=60), deadline=real + timedelta(seconds=90))
-        (waiting,) = (await bus.delayed()).items
+        (row,) = (await bus.reads.entries(bus.keys.delayed, Ask())).items
+    waiting = row.item
+    assert isinstance(waiting, DelayedTask)
     assert abs(waiting.due_ms - (real.timestamp() + 60) * 1000) < 2000
     assert 25 < float(dict(waiting.fields)[b"ttl"]) <= 30
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from observatory.bus import Bus, CancelOutcome, DoNotRetry, TaskContext
+from observatory.model.listing import Ask
 from observatory.model.task import Task, TaskState
 from tests.bus.conftest import working
 from tests.conftest import eventually
@@ -101,13 +102,16 @@ async def test_a_failed_attempt_waits_five_seconds_and_then_fifteen(bus: Bus) ->
     assert 13500 <= second.due_ms - failed.ts_ms <= 16500
 
 
+async def _delayed(bus: Bus) -> list[Any]:
+    return [row.item for row in (await bus.reads.entries(bus.keys.delayed, Ask(newest_first=False))).items]
+
+
 async def _only_delayed(bus: Bus) -> Any:
-    items = (await bus.delayed()).items
-    return items[0] if items else None
+    return next(iter(await _delayed(bus)), None)
 
 
 async def _delayed_at(bus: Bus, task_id: str, attempt: int) -> Any:
-    return next((w for w in (await bus.delayed()).items if w.id == task_id and w.attempt == attempt), None)
+    return next((w for w in await _delayed(bus) if w.id == task_id and w.attempt == attempt), None)
 
 
 async def test_do_not_retry_is_final_at_once(bus: Bus) -> None:

@@ -15,6 +15,7 @@ from observatory.engine import Engine
 from observatory.live import LiveSource, take_snapshot
 from observatory.model.agent import AgentState
 from observatory.model.errors import BusUnreachableError
+from observatory.model.listing import Ask
 from observatory.model.snapshot import LaneState, LaneView, LinkState, Snapshot
 
 if TYPE_CHECKING:
@@ -157,8 +158,8 @@ async def test_what_the_bus_client_does_is_in_flow_events_and_pages(bus: Bus) ->
         shot = await first(shots, lambda shot: bool(shot.events))
     assert [(event.kind, event.task) for event in shot.events] == [("published", "t-1")]
     assert shot.flow.published[-1] > 0
-    assert [event.task for event in (await source.events()).items] == ["t-1"]
-    assert (await source.dead_letters()).items == ()
+    assert [event.task for event in (await source.events(Ask())).items] == ["t-1"]
+    assert (await source.dead_letters(Ask())).items == ()
 
 
 async def test_dead_letters_are_counted_by_reason_and_stay_known(bus: Bus, plain: redis.Redis) -> None:

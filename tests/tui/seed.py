@@ -6,14 +6,14 @@ import asyncio
 import json
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from observatory.model.agent import AgentState
 from observatory.model.clock import ManualClock
 from observatory.model.dead_letter import DeadLetter
 from observatory.model.event import Event, EventKind
+from observatory.model.listing import Ask, Page
 from observatory.model.plan import Plan, PlannedItem, Report, Request, SendTask
-from observatory.model.protocols import Page
 from observatory.model.snapshot import (
     AgentView,
     DeadLetterSummary,
@@ -33,10 +33,13 @@ from observatory.settings import themes
 from observatory.tui.app import ObservatoryApp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
+    from observatory.model.listing import EntryRow, GroupRow, PendingRow, PendingScope
     from observatory.settings import ThemeSet
+
+RowT = TypeVar("RowT")
 
 NOW_MS = 1_770_389_103_000
 """2026-02-06 14:45:03 UTC."""
@@ -57,6 +60,10 @@ class SeedSource:
         for snapshot in snapshots:
             self.queue.put_nowait(snapshot)
         self.letters = letters
+        self.log = events()
+        self.streams: dict[str, tuple[EntryRow, ...]] = {}
+        self.held: tuple[PendingRow, ...] = ()
+        self.groups_of: dict[str, tuple[GroupRow, ...]] = {}
         self.reads = 0
         self.error: Exception | None = None
 
@@ -69,19 +76,58 @@ class SeedSource:
         while True:
             yield await self.queue.get()
 
-    async def dead_letters(self, *, after: str | None = None, limit: int = 100) -> Page[DeadLetter]:
-        """Return a page of the letters; the cursor is the id of the last one."""
+    async def dead_letters(self, ask: Ask) -> Page[DeadLetter]:
+        """Return a piece of the letters."""
+        return self._piece(self.letters, lambda letter: letter.entry_id, ask)
+
+    async def events(self, ask: Ask) -> Page[Event]:
+        """Return a piece of the log."""
+        return self._piece(self.log, lambda event: event.id, ask)
+
+    async def entries(self, stream: str, ask: Ask) -> Page[EntryRow]:
+        """Return a piece of what was put into `streams`."""
+        return self._piece(self.streams.get(stream, ()), lambda row: row.key, ask)
+
+    async def entry(self, stream: str, key: str) -> EntryRow | None:
+        """Return one row of `streams`."""
+        return next((row for row in self.streams.get(stream, ()) if row.key == key), None)
+
+    async def pending(self, ask: Ask, scope: PendingScope) -> Page[PendingRow]:
+        """Return a piece of `held`, whatever the scope."""
+        return self._piece(self.held, lambda row: row.key, ask)
+
+    async def groups(self, stream: str) -> tuple[GroupRow, ...]:
+        """Return what was put into `groups_of`."""
+        return self.groups_of.get(stream, ())
+
+    def _piece(self, rows: Sequence[RowT], key: Callable[[RowT], str], ask: Ask) -> Page[RowT]:
         self.reads += 1
         if self.error is not None:
             raise self.error
-        start = 0 if after is None else 1 + [letter.entry_id for letter in self.letters].index(after)
-        items = self.letters[start : start + limit]
-        more = start + limit < len(self.letters)
-        return Page(items, items[-1].entry_id if more else None, len(self.letters))
+        return piece(rows, key, ask)
 
-    async def events(self, *, after: str | None = None, limit: int = 100) -> Page[Event]:
-        """There are none beyond those of the snapshots."""
-        return Page((), None, 0)
+
+def piece(rows: Sequence[RowT], key: Callable[[RowT], str], ask: Ask) -> Page[RowT]:
+    """Return the piece of *rows*, which lie in the order of the list, that *ask* asks for."""
+    keys = [key(row) for row in rows]
+    start = len(rows) if ask.backwards else 0
+    if ask.cursor:
+        at = keys.index(ask.cursor) if ask.cursor in keys else sum(known > ask.cursor for known in keys)
+        start = at + (ask.inclusive if ask.backwards else 0 if ask.inclusive or ask.cursor not in keys else 1)
+    steps = range(start - 1, -1, -1) if ask.backwards else range(start, len(rows))
+    found: list[RowT] = []
+    searched, last = 0, start
+    for place in steps:
+        searched, last = searched + 1, place
+        if ask.where is None or ask.where(rows[place]):
+            found.append(rows[place])
+        if len(found) == ask.limit or (ask.where is not None and searched == ask.most):
+            break
+    first, final = (last, start - 1) if ask.backwards else (start, last)
+    after = keys[final] if rows and final < len(rows) - 1 and final >= 0 else None
+    before = keys[first] if rows and 0 < first < len(rows) else None
+    items = tuple(reversed(found)) if ask.backwards else tuple(found)
+    return Page(items, after, len(rows), before, None if ask.where is None else searched)
 
 
 class SeedActions:

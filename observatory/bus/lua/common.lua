@@ -1,4 +1,4 @@
--- Shared by every script that changes state; the loader puts it in front of them, behind clock.lua.
+-- Shared by every script that changes state; the loader puts it in front of them, behind clock.lua and ids.lua.
 
 local RECORD_TTL = 604800  -- seconds a record outlives its last change while the task lives, where its ttl is unknown
 local SETTLED_TTL = 86400  -- seconds a record outlives its task, at least
@@ -50,10 +50,6 @@ end
 
 local function record_key(id)
   return PREFIX .. ':task:' .. id
-end
-
-local function id_ms(entry)
-  return tonumber(string.match(entry, '^(%d+)'))
 end
 
 -- Replace the value of a field in a flat list, or append the field.
@@ -178,15 +174,6 @@ local function held(stream, group, consumer, first, last)
     for _, row in ipairs(rows) do counts[row[1]] = row[4] end
   end
   return counts
-end
-
-local function earlier(a, b)
-  -- Ids of today have thirteen digits before the dash; where both do and are equally long, they compare as text.
-  if #a == #b and string.byte(a, 14) == 45 and string.byte(b, 14) == 45 then return a < b end
-  local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
-  local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
-  if a_ms ~= b_ms then return #a_ms < #b_ms or (#a_ms == #b_ms and a_ms < b_ms) end
-  return #a_seq < #b_seq or (#a_seq == #b_seq and a_seq < b_seq)
 end
 
 -- What `consumer` holds of the deliveries in ARGV: `width` arguments each, stream and entry first.

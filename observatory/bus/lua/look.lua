@@ -9,12 +9,6 @@ local LETTER_BYTES = 2000000  -- dead letters are read only until this many byte
 local PRIORITIES = {'critical', 'high', 'normal', 'low'}
 local RANK = {critical = true, high = true, normal = true, low = true}
 
-local function pairs_of(flat)
-  local map = {}
-  for i = 1, #flat, 2 do map[flat[i]] = flat[i + 1] end
-  return map
-end
-
 local function failed(reply)
   return type(reply) == 'table' and reply.err
 end
@@ -63,11 +57,11 @@ local function read_lane(stream)
   local infos = redis.pcall('XINFO', 'GROUPS', stream)
   if failed(infos) then return {stream, '', length, 0, {}, false} end
   for _, flat in ipairs(infos) do
-    local info = pairs_of(flat)
+    local info = map_of(flat)
     groups[#groups + 1] = read_group(stream, info)
     if info['lag'] and info['entries-read'] then added = math.max(added, info['lag'] + info['entries-read']) end
   end
-  if added < 0 then added = pairs_of(redis.call('XINFO', 'STREAM', stream))['entries-added'] or -1 end
+  if added < 0 then added = map_of(redis.call('XINFO', 'STREAM', stream))['entries-added'] or -1 end
   -- Where no group reads, everything waits.
   local first = #groups == 0 and redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
   return {stream, '', length, added, groups, first and first[1] or false}

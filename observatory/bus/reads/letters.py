@@ -5,9 +5,13 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
-from observatory.model.protocols import Page
+from observatory.bus.reads.entries import read_window
+from observatory.bus.reads.paging import TESTED_BYTES, Place, Window, paged
+from observatory.model.dead_letter import DeadLetter
+from observatory.model.listing import Page
 from observatory.model.wire import pairs, read_dead_letter
 
 if TYPE_CHECKING:
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 
     from observatory.bus.keys import Keys
     from observatory.bus.links.link import Link
-    from observatory.model.dead_letter import DeadLetter
+    from observatory.model.listing import Ask
 
 
 class RequeueOutcome(StrEnum):
@@ -52,6 +56,17 @@ async def page_of_letters(link: Link, keys: Keys, *, after: str | None, limit: i
     rows = await link.command("XREVRANGE", keys.dead_letters, end, "-", "COUNT", limit)
     letters = tuple(read_dead_letter(ident.decode(), pairs(flat)) for ident, flat in rows)
     return Page(letters, letters[-1].entry_id if len(letters) == limit else None, total)
+
+
+async def piece_of_letters(link: Link, keys: Keys, ask: Ask) -> Page[DeadLetter]:
+    """Return a piece of the dead letters, in either direction; values above 64 KB are cut."""
+    return await paged(ask, partial(_window, link, keys, ask), lambda letter: letter.entry_id)
+
+
+async def _window(link: Link, keys: Keys, ask: Ask, place: Place, count: int) -> Window[DeadLetter]:
+    window = await read_window(link, keys, keys.dead_letters, ask, place, count, longest=TESTED_BYTES)
+    letters = [row.item for row in window.rows if isinstance(row.item, DeadLetter)]
+    return Window(letters, window.more, window.total)
 
 
 async def one_letter(link: Link, keys: Keys, entry_id: str) -> DeadLetter | None:

@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from observatory.bus.keys import day_of, shifted
+from observatory.bus.reads.paging import Place, Window, paged
 from observatory.model.errors import UsageError
 from observatory.model.event import Event, event_entry, event_id, event_order
-from observatory.model.protocols import Page
+from observatory.model.listing import Page
 from observatory.model.task import EntryId
 from observatory.model.text import line
 from observatory.model.wire import pairs
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from observatory.bus.keys import Keys
     from observatory.bus.links.link import Link
+    from observatory.model.listing import Ask
 
 _PAGE = 500
 
@@ -72,6 +74,22 @@ async def page_of_events(link: Link, keys: Keys, *, after: str | None, limit: in
             day = shifted(day, -1)
     page = tuple(found[:limit])
     return Page(page, page[-1].id if len(found) >= limit else None, None)
+
+
+async def piece_of_events(link: Link, keys: Keys, ask: Ask) -> Page[Event]:
+    """Return a piece of the log, newest first, forwards only; see `Source.events`.
+
+    Raises:
+        UsageError: *ask* wants another order.
+    """
+    if ask.backwards or not ask.newest_first:
+        raise UsageError("the event log is read newest first")
+
+    async def window(place: Place, count: int) -> Window[Event]:
+        page = await page_of_events(link, keys, after=place.cursor or None, limit=count)
+        return Window(page.items, page.after is not None, None)
+
+    return await paged(ask, window, lambda event: event.id)
 
 
 async def follow(link: Link, keys: Keys, after: str | None) -> AsyncIterator[Event]:

@@ -9,6 +9,7 @@ from textual.containers import Container
 from textual.worker import Worker, WorkerState
 
 from observatory.model.errors import ObservatoryError
+from observatory.model.listing import Ask
 from observatory.model.plan import RequeueDeadLetters
 from observatory.model.text import line
 from observatory.tui.commands import bindings
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from observatory.model.dead_letter import DeadLetter
+    from observatory.model.listing import Page
     from observatory.model.plan import Report
-    from observatory.model.protocols import Page
     from observatory.model.snapshot import Snapshot
     from observatory.tui.widgets.list_panel import ListPanel
 
@@ -119,7 +120,7 @@ class DeadLetters(DataScreen):
         )  # fmt: skip
 
     async def _load(self, after: str | None) -> None:
-        page = await self.desk.source.dead_letters(after=after, limit=PAGE)
+        page = await self.desk.source.dead_letters(Ask(cursor=after or "", limit=PAGE))
         self._take(page, after)
 
     def _take(self, page: Page[DeadLetter], after: str | None) -> None:
