@@ -8,7 +8,6 @@ from observatory.model.task import TaskRecord, TaskState
 from observatory.model.wire import pairs
 
 if TYPE_CHECKING:
-    from observatory.bus.keys import Keys
     from observatory.bus.links.link import Link
 
 _STATES = frozenset(map(str, TaskState))
