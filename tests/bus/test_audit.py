@@ -375,7 +375,7 @@ async def test_the_log_is_read_over_midnight(bus: Bus, raw: Any) -> None:
 
 async def test_hostile_ids_and_entries_add_up(bus: Bus, raw: Any) -> None:
     """Separators, bytes that are no text, ids that stand for none, fields without number: taken, dead, and equal."""
-    raw.xadd(NORMAL, {"id": "a\x1fb", "type": "x"})
+    raw.xadd(NORMAL, {"id": "a\x1fb\x1ec", "type": "x"})
     raw.xadd(NORMAL, {b"id": b"\xff\xfe", b"type": b"x"})
     raw.xadd(NORMAL, {"id": "n" * 600, "type": "x"})
     raw.xadd(NORMAL, {"id": "null", "type": "x"})

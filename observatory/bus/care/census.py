@@ -259,7 +259,7 @@ def _entry_id(lane: Lane, entry: str, flat: Sequence[bytes]) -> str:
 
 def _safe(task: str) -> str:
     """Return an id as the log has it: `event` in common.lua lets no separator pass."""
-    return task.replace("\x1f", "?")
+    return task.replace("\x1e", "?").replace("\x1f", "?")
 
 
 def _ms(text: str) -> int | None:

@@ -7,45 +7,48 @@ local LOG_TTL = 1209600    -- seconds a day of events and density stays in the e
 local DAY = day_of(NOW)
 local LOG = PREFIX .. ':events:' .. DAY
 local DENSITY = PREFIX .. ':density:' .. DAY
-local counted = {}
-local facts = {}
+local runs = {}
 
--- Types are few and come again and again: each is made fit for the log once a call.
-local fit_types = {}
-local function fit_type(type)
-  local fit = fit_types[type]
-  if not fit then
-    fit = string.sub(string.gsub(type, '\31', '?'), 1, 128)
-    fit_types[type] = fit
+-- One fact: its kind, and what it says. Facts that follow each other and differ in nothing but the task and the time
+-- that it took are one run, written as one: a batch of equal work costs the log little more than its ids.
+local function event(kind, task, type, lane, agent, attempt, reason, ms, detail)
+  local run = runs[#runs]
+  if not run or run.kind ~= kind or run.type ~= type or run.lane ~= lane or run.agent ~= agent
+    or run.attempt ~= attempt or run.reason ~= reason or run.detail ~= detail then
+    run = {kind = kind, type = type, lane = lane, agent = agent, attempt = attempt, reason = reason, detail = detail,
+      tasks = {}, times = {}}
+    runs[#runs + 1] = run
   end
-  return fit
+  local n = #run.tasks + 1
+  -- A separator inside foreign text would shift the rest.
+  run.tasks[n] = string.find(task, '[\30\31]') and string.gsub(task, '[\30\31]', '?') or task
+  run.times[n] = ms
 end
 
--- One fact: its kind, and what it says in a fixed order; a separator inside foreign text would shift the rest.
-local function event(kind, task, type, lane, agent, attempt, reason, ms, detail)
-  if string.find(task, '\31', 1, true) then task = string.gsub(task, '\31', '?') end
-  type = fit_type(type)
-  if #detail > 512 then detail = string.sub(detail, 1, 512) end
-  local n = #facts
-  facts[n + 1] = kind
-  facts[n + 2] = task .. '\31' .. type .. '\31' .. lane .. '\31' .. agent .. '\31' .. attempt .. '\31' .. reason
-    .. '\31' .. ms .. '\31' .. detail
-  counted[kind] = (counted[kind] or 0) + 1
+-- What a run says, in a fixed order behind U+001F; its tasks and their times are lists behind U+001E.
+local function written(run)
+  return table.concat({table.concat(run.tasks, '\30'), string.sub(string.gsub(run.type, '\31', '?'), 1, 128), run.lane,
+    run.agent, run.attempt, run.reason, table.concat(run.times, '\30'), string.sub(run.detail, 1, 512)}, '\31')
 end
 
 -- Write down what this call did; called once, at its end. All facts of a call are one entry of the log, and a kind
 -- is counted once, so that a batch costs little more than a single change.
 local function count_events()
+  if not runs[1] then return end
+  local facts, counted = {}, {}
+  for _, run in ipairs(runs) do
+    facts[#facts + 1] = run.kind
+    facts[#facts + 1] = written(run)
+    counted[run.kind] = (counted[run.kind] or 0) + #run.tasks
+  end
   for first = 1, #facts, 4000 do
     redis.call('XADD', LOG, '*', 'ts', NOW_TEXT, unpack(facts, first, math.min(first + 3999, #facts)))
   end
   for kind, n in pairs(counted) do
     redis.call('HINCRBY', DENSITY, text(MINUTE) .. ':' .. kind, n)
   end
-  if facts[1] then
-    redis.call('EXPIRE', LOG, LOG_TTL)
-    redis.call('EXPIRE', DENSITY, LOG_TTL)
-  end
+  redis.call('EXPIRE', LOG, LOG_TTL)
+  redis.call('EXPIRE', DENSITY, LOG_TTL)
 end
 
 local function record_key(id)

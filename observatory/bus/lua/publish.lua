@@ -56,7 +56,7 @@ while at <= #ARGV do
   local id, type, sender = fields[2], fields[4], fields[6]
   at = at + 3 + #names
 
-  local known = recall(id, 'entry')[1]
+  local known = redis.call('EXISTS', record_key(id)) == 1 and recall(id, 'entry')[1]
   local outcome, entry
   local twin = not known and dedupe ~= '' and length_of(stream) < bound and deduplicated(dedupe, id)
   if twin then

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from observatory.bus.keys import day_of, shifted
@@ -15,7 +16,7 @@ from observatory.model.text import line
 from observatory.model.wire import pairs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from observatory.bus.keys import Keys
     from observatory.bus.links.link import Link
@@ -29,7 +30,9 @@ DAYS_KEPT = 14
 _POLL_MS = 1000
 _SEPARATOR = "\x1f"
 _PARTS = ("task", "type", "lane", "agent", "attempt", "reason", "ms", "detail")
-"""What a fact says, in the order in which `event` in common.lua writes it."""
+"""What a run of facts says, in the order in which `written` in common.lua writes it."""
+
+_LIST_SEPARATOR = "\x1e"
 
 
 def read_events(entry_id: bytes, flat: Sequence[bytes]) -> list[Event]:
@@ -45,13 +48,21 @@ def read_events(entry_id: bytes, flat: Sequence[bytes]) -> list[Event]:
     if "kind" in plain:
         values = {name: plain.get(name, b"").decode("utf-8", "surrogateescape") for name in _PARTS}
         return [_event(ident, plain["kind"].decode("utf-8", "replace"), ts, values)]
-    facts = [(kind, value.decode("utf-8", "surrogateescape")) for kind, value in said if kind != "ts"]
-    return [
-        _event(
-            event_id(ident, place), kind, ts, dict(zip(_PARTS, value.split(_SEPARATOR, len(_PARTS) - 1), strict=False))
-        )
-        for place, (kind, value) in enumerate(facts)
+    facts = [
+        (kind, one)
+        for kind, value in said
+        if kind != "ts"
+        for one in _facts_of_run(value.decode("utf-8", "surrogateescape"))
     ]
+    return [_event(event_id(ident, place), kind, ts, one) for place, (kind, one) in enumerate(facts)]
+
+
+def _facts_of_run(value: str) -> Iterator[dict[str, str]]:
+    """Take apart a run: its facts differ in the task and in the time that it took."""
+    shared = dict(zip(_PARTS, value.split(_SEPARATOR, len(_PARTS) - 1), strict=False))
+    tasks, times = (shared.get(name, "").split(_LIST_SEPARATOR) for name in ("task", "ms"))
+    for task, ms in zip_longest(tasks, times[: len(tasks)], fillvalue=""):
+        yield shared | {"task": task, "ms": ms}
 
 
 async def page_of_events(link: Link, keys: Keys, *, after: str | None, limit: int) -> Page[Event]:
