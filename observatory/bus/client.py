@@ -84,7 +84,7 @@ class Bus:
         self.name = name
         self.clock = clock
         self.blobs = blobs
-        self.reads = Reads(link, keys)
+        self.reads = Reads(link, keys, clock)
         self._publisher = Publisher(link, keys, clock)
         self._keeper: LeaseKeeper | None = None
         self._pulse: asyncio.Task[None] | None = None

@@ -17,6 +17,7 @@ _PARTS = {
     "window": ("clock", "replies", "shown", "window"),
     "pending": ("clock", "ids", "replies", "shown", "pending"),
     "groups": ("clock", "replies", "groups"),
+    "find": ("clock", "find"),
     "take": ("clock", "ids", "common", "start", "take"),
     "adopt": ("clock", "ids", "common", "start", "adopt"),
     "delayed": ("clock", "shown", "delayed"),

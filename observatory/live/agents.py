@@ -40,6 +40,10 @@ class Roster:
             if known is None or known.seen_ms <= beat.seen_ms or known.seen_ms > now_ms:
                 self._beats[process] = beat
 
+    def beats_of(self, agent: str) -> list[Heartbeat]:
+        """Return the last beat of each process of *agent*."""
+        return [beat for (name, _), beat in self._beats.items() if name == agent]
+
     def views(self, now_ms: int, owners: Mapping[str, int]) -> tuple[AgentView, ...]:
         """Return every agent by name, and forget those that are long gone.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from observatory.bus.reads.observe import Cursor
 from observatory.live.agents import Roster
 from observatory.live.dead_letters import DeadLetterBoard
+from observatory.live.detail import agent_detail
 from observatory.live.feed import merged
 from observatory.live.flow import FlowMeter
 from observatory.live.lanes import LaneBoard
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from observatory.bus.reads.observe import LaneReading, Observation, ServerReading
     from observatory.model.event import Event
+    from observatory.model.listing import AgentDetail
     from observatory.model.snapshot import LinkView
 
 CLOCK_TOLERANCE_S = 5.0
@@ -35,6 +37,7 @@ class Assembler:
         self._feed: tuple[Event, ...] = ()
         self._last: Snapshot | None = None
         self._seen = 0.0
+        self._readings: tuple[LaneReading, ...] = ()
         self._cursor = Cursor()
         self._lanes = LaneBoard()
         self._flow = FlowMeter()
@@ -82,8 +85,12 @@ class Assembler:
             engine=_shared(before.engine if before else EngineView(), engine),
             sequence=sequence,
         )
-        self._last, self._seen = snapshot, seen
+        self._last, self._seen, self._readings = snapshot, seen, observation.lanes
         return snapshot
+
+    def agent(self, name: str) -> AgentDetail | None:
+        """Return what the last look knew of one agent; None if nothing."""
+        return agent_detail(name, self._roster.beats_of(name), self._readings, self._last.at_ms if self._last else 0)
 
     def _clock_jumped(self, before_ms: int, at_ms: int, seen: float) -> bool:
         """Say whether the server's clock was set, or one of the two sides slept, since the last look."""

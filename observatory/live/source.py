@@ -8,10 +8,13 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from observatory.bus.reads.tasks import TaskSearch
 from observatory.live.assemble import Assembler
+from observatory.live.detail import current_task, piece_of_tasks
 from observatory.live.link import LinkTracker, retry_delay
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import BusUnreachableError, ObservatoryError
+from observatory.model.listing import AgentDetail
 from observatory.model.snapshot import Origin, Snapshot
 from observatory.model.text import line
 
@@ -21,11 +24,16 @@ if TYPE_CHECKING:
     from observatory.bus import Bus
     from observatory.bus.reads.observe import Cursor, Observation
     from observatory.model.dead_letter import DeadLetter
+    from observatory.model.engine import EngineReport
     from observatory.model.event import Event
-    from observatory.model.listing import Ask, EntryRow, GroupRow, Page, PendingRow, PendingScope
+    from observatory.model.listing import Ask, EntryRow, GroupRow, Page, PendingRow, PendingScope, TaskRow
+    from observatory.model.trace import Trace
 
 DEADLINE_S = 2.0
 """Seconds after which a look has failed, whatever it waits for: what is not known by then must be shown as old."""
+
+MOST_CURRENT = 16
+"""Current tasks of one agent that are looked up at most."""
 
 RECONNECT_S = 0.2
 """Seconds in which a connection that somebody closed while it was idle is replaced before the link counts as lost."""
@@ -49,6 +57,7 @@ class LiveSource:
         self._link = LinkTracker(bus.url, self._clock)
         self._assembler = Assembler()
         self._last = Snapshot(at_ms=0, origin=Origin.LIVE, link=self._link.view)
+        self._search = TaskSearch((), 0, whole=True)
         self._rearm = asyncio.Event()
         self._refresh_s = _within_range(refresh_s)
 
@@ -91,12 +100,45 @@ class LiveSource:
     async def pending(self, ask: Ask, scope: PendingScope) -> Page[PendingRow]:
         """Return a piece of what is pending; see `Source.pending`."""
         if not scope.streams:
-            scope = replace(scope, streams=tuple(lane.stream for lane in self._last.lanes))
+            scope = replace(scope, streams=self._streams)
         return await self._bus.reads.pending(ask, scope)
 
     async def groups(self, stream: str) -> tuple[GroupRow, ...]:
         """Return the groups of a lane; see `Source.groups`."""
         return await self._bus.reads.groups(stream)
+
+    async def agent(self, name: str) -> AgentDetail | None:
+        """Return everything about one agent; see `Source.agent`."""
+        detail = self._assembler.agent(name)
+        mailbox = await self._bus.reads.mailbox(name)
+        if detail is None and mailbox is None:
+            return None
+        processes = detail.processes if detail else ()
+        current = []
+        for ident in list(dict.fromkeys(process.task for process in processes if process.task))[:MOST_CURRENT]:
+            record = await self._bus.record(ident)
+            if record is not None:
+                current.append(current_task(record, processes, self._last.at_ms))
+        return replace(detail or AgentDetail(name), mailbox=mailbox, tasks=tuple(current))
+
+    async def tasks(self, ask: Ask) -> Page[TaskRow]:
+        """Return a piece of the tasks last heard of; see `Source.tasks`."""
+        if not ask.cursor:
+            self._search = await self._bus.reads.recent_tasks(most=ask.most, streams=self._streams)
+        return piece_of_tasks(self._search, ask)
+
+    async def trace(self, task_id: str) -> Trace:
+        """Return the life of one task; see `Source.trace`."""
+        return await self._bus.reads.trace(task_id, streams=self._streams)
+
+    async def engine(self) -> EngineReport:
+        """Return everything about the server; see `Source.engine`."""
+        return await self._bus.reads.engine()
+
+    @property
+    def _streams(self) -> tuple[str, ...]:
+        """Keys of the lanes of the last look; none before the first."""
+        return tuple(lane.stream for lane in self._last.lanes)
 
     async def _tick(self) -> Snapshot:
         sequence = self._last.sequence + 1

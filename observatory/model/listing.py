@@ -264,6 +264,7 @@ class ProcessRow:
         version: Its version.
         done: Tasks completed since it started; None if not said.
         failed: Attempts failed since it started; None if not said.
+        capabilities: Queues and types it serves.
     """
 
     consumer: str
@@ -277,14 +278,14 @@ class ProcessRow:
     version: str = ""
     done: int | None = None
     failed: int | None = None
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How much one consumer holds in one group of one lane."""
+    """How much one consumer holds in one lane, over all groups."""
 
     stream: str
-    group: str
     consumer: str
     pending: int
 

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from observatory.model.dead_letter import DeadLetter
+    from observatory.model.engine import EngineReport
     from observatory.model.event import Event
-    from observatory.model.listing import Ask, EntryRow, GroupRow, Page, PendingRow, PendingScope
+    from observatory.model.listing import AgentDetail, Ask, EntryRow, GroupRow, Page, PendingRow, PendingScope, TaskRow
     from observatory.model.plan import Plan, Report, Request
     from observatory.model.snapshot import Snapshot
+    from observatory.model.trace import Trace
 
 
 class Source(Protocol):
@@ -70,6 +72,37 @@ class Source(Protocol):
 
         Raises:
             BusError: The lane cannot be read; `BusUnreachableError` if nothing answers.
+        """
+
+    async def agent(self, name: str) -> AgentDetail | None:
+        """Return everything about one agent; None if it was never heard of and holds nothing.
+
+        Raises:
+            BusError: The bus cannot be read; `BusUnreachableError` if nothing answers.
+        """
+
+    async def tasks(self, ask: Ask) -> Page[TaskRow]:
+        """Return a piece of the tasks last heard of, newest first, forwards only; tasks of foreign agents included.
+
+        A search begins when there is no cursor, looks at the newest `Ask.most` facts of the log and the newest entries
+        of each lane, and stays the same for the asks that go on from it. `Page.searched` is always told.
+
+        Raises:
+            BusError: The bus cannot be read; `BusUnreachableError` if nothing answers.
+        """
+
+    async def trace(self, task_id: str) -> Trace:
+        """Return the life of one task; `Trace.found` says whether anything is known of it.
+
+        Raises:
+            BusError: The bus cannot be read; `BusUnreachableError` if nothing answers.
+        """
+
+    async def engine(self) -> EngineReport:
+        """Return everything about the server behind the bus.
+
+        Raises:
+            BusError: `BusUnreachableError` if nothing answers; what it only refuses to tell is None in the report.
         """
 
 

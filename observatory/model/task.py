@@ -220,6 +220,7 @@ class TaskRecord:
         owner: Consumer that runs or ran it; empty if none did.
         reason: Why it is dead, or empty.
         cancel_requested: A cancel waits for its handler to stop.
+        type: Kind of work; empty if nothing says.
     """
 
     id: str
@@ -230,3 +231,4 @@ class TaskRecord:
     owner: str
     reason: str
     cancel_requested: bool
+    type: str = ""

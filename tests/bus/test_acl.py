@@ -311,6 +311,7 @@ CALLED_BY = {
     "window.lua": "observer",
     "pending.lua": "observer",
     "groups.lua": "observer",
+    "find.lua": "observer",
     "census.lua": "observer",
     "census_delayed.lua": "observer",
     "cancel.lua": "operator",

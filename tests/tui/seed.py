@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from observatory.model.agent import AgentState
 from observatory.model.clock import ManualClock
 from observatory.model.dead_letter import DeadLetter
+from observatory.model.engine import EngineReport
 from observatory.model.event import Event, EventKind
 from observatory.model.listing import Ask, Page
 from observatory.model.plan import Plan, PlannedItem, Report, Request, SendTask
@@ -29,6 +30,7 @@ from observatory.model.snapshot import (
     Snapshot,
 )
 from observatory.model.task import Priority
+from observatory.model.trace import Trace
 from observatory.settings import themes
 from observatory.tui.app import ObservatoryApp
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from observatory.model.listing import EntryRow, GroupRow, PendingRow, PendingScope
+    from observatory.model.listing import AgentDetail, EntryRow, GroupRow, PendingRow, PendingScope, TaskRow
     from observatory.settings import ThemeSet
 
 RowT = TypeVar("RowT")
@@ -62,6 +64,10 @@ class SeedSource:
         self.letters = letters
         self.log = events()
         self.streams: dict[str, tuple[EntryRow, ...]] = {}
+        self.details: dict[str, AgentDetail] = {}
+        self.found: tuple[TaskRow, ...] = ()
+        self.traces: dict[str, Trace] = {}
+        self.report = EngineReport(NOW_MS)
         self.held: tuple[PendingRow, ...] = ()
         self.groups_of: dict[str, tuple[GroupRow, ...]] = {}
         self.reads = 0
@@ -95,6 +101,22 @@ class SeedSource:
     async def pending(self, ask: Ask, scope: PendingScope) -> Page[PendingRow]:
         """Return a piece of `held`, whatever the scope."""
         return self._piece(self.held, lambda row: row.key, ask)
+
+    async def agent(self, name: str) -> AgentDetail | None:
+        """Return what was put into `details`."""
+        return self.details.get(name)
+
+    async def tasks(self, ask: Ask) -> Page[TaskRow]:
+        """Return a piece of `found`."""
+        return self._piece(self.found, lambda row: row.key, ask)
+
+    async def trace(self, task_id: str) -> Trace:
+        """Return what was put into `traces`, or that nothing is known."""
+        return self.traces.get(task_id, Trace(task_id, "", None, NOW_MS))
+
+    async def engine(self) -> EngineReport:
+        """Return `report`."""
+        return self.report
 
     async def groups(self, stream: str) -> tuple[GroupRow, ...]:
         """Return what was put into `groups_of`."""

@@ -28,4 +28,5 @@ async def record(link: Link, task_id: str) -> TaskRecord | None:
         owner=holder.decode("utf-8", "replace") or said.get("owner", ""),
         reason=said.get("reason", ""),
         cancel_requested="cancel" in said,
+        type=said.get("type", ""),
     )

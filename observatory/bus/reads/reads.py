@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from observatory.bus.reads import entries, groups, letters, log, pending
+from observatory.bus.reads import engine, entries, groups, letters, log, mailbox, pending, tasks, trace
+from observatory.model.clock import Clock, SystemClock
 from observatory.model.listing import PendingScope
 from observatory.model.task import SHARED, Lane, Priority
 
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from observatory.bus.keys import Keys
     from observatory.bus.links.link import Link
     from observatory.model.dead_letter import DeadLetter
+    from observatory.model.engine import EngineReport
     from observatory.model.event import Event
-    from observatory.model.listing import Ask, EntryRow, GroupRow, Page, PendingRow
+    from observatory.model.listing import Ask, EntryRow, GroupRow, Mailbox, Page, PendingRow
+    from observatory.model.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,12 @@ class Reads:
     Attributes:
         link: The link to the engine.
         keys: Key names.
+        clock: The local clock, to hold against the engine's.
     """
 
     link: Link
     keys: Keys
+    clock: Clock = field(default_factory=SystemClock)
 
     async def entries(self, stream: str, ask: Ask) -> Page[EntryRow]:
         """Return a piece of a lane, the dead letters, the delayed work, the broadcasts or a mailbox, by key name."""
@@ -58,6 +63,22 @@ class Reads:
     async def events(self, ask: Ask) -> Page[Event]:
         """Return a piece of the event log, newest first, forwards only."""
         return await log.piece_of_events(self.link, self.keys, ask)
+
+    async def recent_tasks(self, *, most: int, streams: tuple[str, ...] = ()) -> tasks.TaskSearch:
+        """Return the tasks last heard of; without *streams*, entries are looked at in the lanes that the bus knows."""
+        return await tasks.recent_tasks(self.link, self.keys, streams or await self.lanes(), most=most)
+
+    async def trace(self, task_id: str, *, streams: tuple[str, ...] = ()) -> Trace:
+        """Return the life of one task; without *streams*, entries are looked for in the lanes that the bus knows."""
+        return await trace.find_trace(self.link, self.keys, streams or await self.lanes(), task_id)
+
+    async def mailbox(self, agent: str) -> Mailbox | None:
+        """Return how full the mailbox of *agent* is; None if there is none."""
+        return await mailbox.mailbox_of(self.link, self.keys, agent)
+
+    async def engine(self) -> EngineReport:
+        """Return everything about the server; a handful of round trips."""
+        return await engine.engine_report(self.link, self.keys, self.clock)
 
     async def lanes(self) -> tuple[str, ...]:
         """Return the keys of the shared lanes and of the lanes of all queues that the bus has registered."""
