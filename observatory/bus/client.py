@@ -196,6 +196,7 @@ class Bus:
         sender: str | None = None,
         correlation_id: str = "",
         reply_to: str = "",
+        ordering_key: str = "",
         durable: bool = False,
     ) -> Published:
         """Publish one task. Calls made by many coroutines at once share round trips.
@@ -215,6 +216,9 @@ class Bus:
             sender: Who publishes; the bus's name by default.
             correlation_id: Ties a family of tasks together.
             reply_to: Stream below `<prefix>:reply:` that gets the result; `request` does it all.
+            ordering_key: Tasks with the same key are handled one after another, in the order in which they arrived,
+                whatever lanes they are in and however many workers there are. A task that fails keeps its place: the
+                rest of its key waits for its retries.
             durable: Answer only when it is on the disk of the server, at the price of the time that a sync takes.
 
         Raises:
@@ -241,6 +245,7 @@ class Bus:
                 delay_s=delay,
                 correlation_id=correlation_id,
                 reply_to=reply_to,
+                ordering_key=ordering_key,
             ),
             dedupe=dedupe,
             dedupe_ttl=dedupe_ttl,

@@ -143,6 +143,7 @@ class Runner:
             message=message,
             reply_to=task.reply_to,
             correlation_id=task.correlation_id,
+            ordering_key=task.ordering_key,
         )
 
 
