@@ -106,8 +106,10 @@ def command(identity: str) -> Command:
 
 
 VIEWS: dict[str, tuple[str, ...]] = {
-    "overview": ("app", "screen", "list"),
-    "dead-letters": ("app", "screen", "list", "dead-letters"),
+    "overview": ("app", "screen", "list", "table"),
+    "lanes": ("app", "screen", "list", "table", "reading", "lanes"),
+    "pending": ("app", "screen", "list", "table", "reading"),
+    "dead-letters": ("app", "screen", "list", "table", "reading", "dead-letters"),
     "send": ("app", "form"),
     "help": ("app", "page", "list"),
     "command-line": ("app", "prompt"),
@@ -120,12 +122,22 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "screen.overview", "show_screen('overview')", ("1",), "Overview",
         "Is the swarm healthy, and if not, where: lanes, agents, dead letters, rates, events.",
-        "overview", _LOOK, "screen", footer=1,
+        "overview", _LOOK, "screen", footer=91,
+    ),
+    Command(
+        "screen.lanes", "show_screen('lanes')", ("2",), "Lanes",
+        "Every lane; enter goes into one: its groups, their consumers, and every entry with its payload.",
+        "lanes", _LOOK, "screen", footer=92,
+    ),
+    Command(
+        "screen.pending", "show_screen('pending')", ("3",), "Pending",
+        "Who holds what, since when, and how often it was delivered.",
+        "pending", _LOOK, "screen", footer=93,
     ),
     Command(
         "screen.dead-letters", "show_screen('dead-letters')", ("4",), "Dead letters",
         "Tasks that will not run again by themselves, with why, and their payload.",
-        "dead", _LOOK, "screen", footer=2,
+        "dead", _LOOK, "screen", footer=94,
     ),
     Command(
         "task.send", "send_task", ("s",), "Send",
@@ -138,9 +150,24 @@ COMMANDS: tuple[Command, ...] = (
         "requeue", _CHANGE, "dead-letters", writes=True, needs=Needs.SELECTION, footer=4,
     ),
     Command(
-        "dead-letters.reload", "reload", ("r",), "Reload",
-        "Read the list again from the bus.",
-        "reload", _LOOK, "dead-letters", footer=10,
+        "reading.reload", "reload", ("r",), "Reload",
+        "Read again from the bus what is shown.",
+        "reload", _LOOK, "reading", footer=10,
+    ),
+    Command(
+        "lanes.turn", "turn", ("o",), "Turn",
+        "Read the entries from the other end: newest first, oldest first.",
+        "turn", _LOOK, "lanes", footer=5,
+    ),
+    Command(
+        "lanes.follow", "follow", ("f",), "Follow",
+        "Stay at the newest entry as it arrives; again to stop.",
+        "follow", _LOOK, "lanes", footer=6,
+    ),
+    Command(
+        "lanes.goto", "goto", (), "Go to",
+        "Go to the entries of a time: 14:03, -5m, 2026-02-06.",
+        "goto", _LOOK, "lanes", argument="time",
     ),
     Command(
         "list.open", "open", ("enter",), "Open",
@@ -180,12 +207,32 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "list.copy", "copy_name", ("c",), "Copy",
         "Copy what names the row (key, agent, id), over SSH too (OSC 52).",
-        "copy", _LOOK, "list", needs=Needs.SELECTION, footer=9,
+        "copy", _LOOK, "list", needs=Needs.SELECTION, footer=32,
     ),
     Command(
         "list.copy-json", "copy_json", ("y",), "Copy JSON",
         "Copy the whole row as raw JSON, over SSH too (OSC 52).",
         "copy-json", _LOOK, "list", needs=Needs.SELECTION,
+    ),
+    Command(
+        "table.sort", "sort", ("O",), "Sort",
+        "Sort by the column chosen with h and l; again the other way round, a third time as the list is.",
+        "sort", _LOOK, "table", footer=12,
+    ),
+    Command(
+        "table.mark", "mark", ("space",), "Mark",
+        "Mark the row, or take its mark away, and go to the next one.",
+        "mark", _LOOK, "table", needs=Needs.SELECTION, footer=13,
+    ),
+    Command(
+        "table.range", "range", ("v",), "Range",
+        "Begin a range of marks here; again ends it where the cursor is.",
+        "range", _LOOK, "table", needs=Needs.SELECTION,
+    ),
+    Command(
+        "table.mark-all", "mark_all", ("A",), "Mark all",
+        "Mark every row that the filter shows, the ones that are not loaded too; again unmarks them.",
+        "mark-all", _LOOK, "table", needs=Needs.SELECTION,
     ),
     Command(
         "panel.next", "next_panel", ("tab",), "Next panel", "To the next panel.", "next-panel", MOVE, "screen",
@@ -197,22 +244,22 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "panel.maximise", "maximise", ("m",), "Maximise",
         "Give the panel with the cursor the whole screen, or give it back.",
-        "maximise", _LOOK, "screen", footer=8,
+        "maximise", _LOOK, "screen", footer=31,
     ),
     Command(
         "app.freeze", "freeze", ("p",), "Freeze",
         "Hold the screen still and keep listening; again to catch up.",
-        "freeze", _APP, "screen", footer=7,
+        "freeze", _APP, "screen", footer=30,
     ),
     Command(
         "app.help", "help", ("question_mark",), "Help",
         "All keys that work here, from the live bindings.",
-        "help", _APP, "screen", footer=5,
+        "help", _APP, "screen", footer=80,
     ),
     Command(
         "app.palette", "palette", ("ctrl+p",), "Palette",
         "Find any command by its words.",
-        "palette", _APP, "app", footer=6, priority=True,
+        "palette", _APP, "app", footer=81, priority=True,
     ),
     Command(
         "app.command-line", "command_line", ("colon",), "Command",
@@ -226,13 +273,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "app.clear", "clear", ("escape",), "Close",
-        "Clear or close, one thing at a time: maximised panel, then the screen.",
+        "Clear or close, one thing at a time: range, marks, filter, order, maximised panel, then the screen.",
         "clear", _APP, "screen",
     ),
     Command(
         "app.back", "back", ("q", "backspace"), "Back",
         "Back to the view before; from the first one, quit.",
-        "back", _APP, "screen", footer=11,
+        "back", _APP, "screen", footer=99,
     ),
     Command(
         "app.quit", "quit", ("ctrl+q",), "Quit",

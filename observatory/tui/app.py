@@ -153,8 +153,10 @@ class ObservatoryApp(CrashReporting):
 
     async def on_data_screen_asked(self, event: DataScreen.Asked) -> None:
         """Give a screen what only the app has."""
+        if event.verb == "screen":
+            await self._go(event.argument, event.what)
+            return
         answers: Mapping[str, Callable[[str], Awaitable[None] | None]] = {
-            "screen": self._go,
             "send": self._send,
             "help": self._help,
             "command-line": self._command_line,
@@ -168,10 +170,12 @@ class ObservatoryApp(CrashReporting):
         if answer is not None:
             await answer
 
-    async def _go(self, name: str) -> None:
+    async def _go(self, name: str, what: object = None) -> None:
         if name != self.current_mode:
             self._visited.append(name)
             await self._turn_to(name)
+        if what is not None and isinstance(self.screen, DataScreen):
+            self.screen.visit(what)
 
     async def _back(self, _argument: str) -> None:
         """Go to the view before; from the first one, leave."""

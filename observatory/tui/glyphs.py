@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from observatory.model.agent import AgentState
 from observatory.model.event import EventKind
+from observatory.model.listing import EntryState
 from observatory.model.snapshot import LaneState
 
 if TYPE_CHECKING:
@@ -57,3 +58,11 @@ EVENTS: Mapping[str, Mark] = {
 
 OTHER_EVENT = Mark("·", "", "muted")
 """A kind that a later version writes; its own word is shown."""
+
+ENTRIES: Mapping[str, Mark] = {
+    EntryState.WAITING: Mark("◷", "waiting", "text"),
+    EntryState.HELD: Mark("▸", "held", "primary"),
+    EntryState.SETTLED: Mark("✓", "settled", "muted"),
+    EntryState.DELAYED: Mark("◷", "delayed", "muted"),
+    EntryState.DEAD: Mark("✖", "dead", "error"),
+}

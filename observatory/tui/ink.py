@@ -51,6 +51,8 @@ class Ink:
             return self._cursor()
         if name == "alarm":
             return Style(color=self._background("error").rich_color, bold=True, reverse=True)
+        if name == "underlined":
+            return Style(underline=True)
         if name == "band":
             return Style() if self._ansi else Style(bgcolor=self._background("panel").rich_color)
         word, bold = name.removesuffix("+"), name.endswith("+")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from observatory.model.clock import SystemClock
 from observatory.tui.app import ObservatoryApp, run_app
-from observatory.tui.widgets.lane_table import LaneRow, LaneTable
+from observatory.tui.widgets.lane_columns import LaneRow  # noqa: TC001 - beside the class that it belongs to
+from observatory.tui.widgets.lane_table import LaneTable
 from observatory.tui.widgets.list_panel import ListPanel  # noqa: TC001 - beside the class that it is the base of
 from tests.tui import seed
 

@@ -33,6 +33,7 @@ from observatory.model.task import Priority
 from observatory.model.trace import Trace
 from observatory.settings import themes
 from observatory.tui.app import ObservatoryApp
+from tests.tui import rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 RowT = TypeVar("RowT")
 
-NOW_MS = 1_770_389_103_000
+NOW_MS = rows.NOW_MS
 """2026-02-06 14:45:03 UTC."""
 
 URL = "redis://:***@bus.internal:6379/0"
@@ -63,13 +64,13 @@ class SeedSource:
             self.queue.put_nowait(snapshot)
         self.letters = letters
         self.log = events()
-        self.streams: dict[str, tuple[EntryRow, ...]] = {}
+        self.streams: dict[str, tuple[EntryRow, ...]] = {rows.HIGH: rows.entries()}
+        self.held: tuple[PendingRow, ...] = rows.held()
+        self.groups_of: dict[str, tuple[GroupRow, ...]] = {rows.HIGH: rows.groups()}
         self.details: dict[str, AgentDetail] = {}
         self.found: tuple[TaskRow, ...] = ()
         self.traces: dict[str, Trace] = {}
         self.report = EngineReport(NOW_MS)
-        self.held: tuple[PendingRow, ...] = ()
-        self.groups_of: dict[str, tuple[GroupRow, ...]] = {}
         self.reads = 0
         self.error: Exception | None = None
 
@@ -91,16 +92,22 @@ class SeedSource:
         return self._piece(self.log, lambda event: event.id, ask)
 
     async def entries(self, stream: str, ask: Ask) -> Page[EntryRow]:
-        """Return a piece of what was put into `streams`."""
-        return self._piece(self.streams.get(stream, ()), lambda row: row.key, ask)
+        """Return a piece of what was put into `streams`, which lie newest first."""
+        found = self.streams.get(stream, ())
+        return self._piece(found if ask.newest_first else found[::-1], lambda row: row.key, ask)
 
     async def entry(self, stream: str, key: str) -> EntryRow | None:
         """Return one row of `streams`."""
         return next((row for row in self.streams.get(stream, ()) if row.key == key), None)
 
     async def pending(self, ask: Ask, scope: PendingScope) -> Page[PendingRow]:
-        """Return a piece of `held`, whatever the scope."""
-        return self._piece(self.held, lambda row: row.key, ask)
+        """Return a piece of those of `held` that the scope speaks of."""
+        wanted = [
+            row for row in self.held
+            if (not scope.streams or row.stream in scope.streams) and scope.group in ("", row.hold.group)
+            and scope.consumer in ("", row.hold.consumer)
+        ]  # fmt: skip
+        return self._piece(wanted, lambda row: row.key, ask)
 
     async def agent(self, name: str) -> AgentDetail | None:
         """Return what was put into `details`."""

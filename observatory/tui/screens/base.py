@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.message import Message
 from textual.screen import Screen
+from textual.worker import Worker, WorkerState
 
+from observatory.model.errors import ObservatoryError
+from observatory.model.text import line
 from observatory.tui.commands import bindings, verdict
 from observatory.tui.lines import LineBuilder
+from observatory.tui.table import Table
 from observatory.tui.widgets.drawn import Drawn
 from observatory.tui.widgets.footer import FooterLine
 from observatory.tui.widgets.status_line import StatusLine
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
     from observatory.model.snapshot import Snapshot
     from observatory.tui.desk import Desk
+    from observatory.tui.table import Loader
     from observatory.tui.widgets.list_panel import ListPanel
 
 SMALLEST = (60, 16)
@@ -54,14 +59,16 @@ class DataScreen(Screen[None]):
     class Asked(Message):
         """The person asked for something that is the app's to give: a screen, a dialog, freezing, quitting."""
 
-        def __init__(self, verb: str, argument: str = "") -> None:
+        def __init__(self, verb: str, argument: str = "", what: object = None) -> None:
             super().__init__()
             self.verb = verb
             self.argument = argument
+            self.what = what
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
+        self.loaders: dict[ListPanel[Any], Loader[Any]] = {}
         self._generation = 0
 
     def body(self) -> ComposeResult:
@@ -112,6 +119,17 @@ class DataScreen(Screen[None]):
         """Say whether there is something that a command of this screen could work on."""
         return True
 
+    def visit(self, what: object) -> None:
+        """Show *what* another screen pointed at: a lane, a task, an agent; None for the screen as it was left."""
+
+    def say_where(self, *parts: str) -> None:
+        """Say in the status line what is opened on this screen; *parts* are printable, from outside to inside."""
+        self.query_one(StatusLine).retitle(" ▸ ".join([self.heading, *filter(None, parts)]))
+
+    def go(self, screen: str, what: object) -> None:
+        """Go to another screen, to the thing on it that is meant."""
+        self.post_message(self.Asked("screen", screen, what))
+
     def action_show_screen(self, name: str) -> None:
         """Go to another screen."""
         self.post_message(self.Asked("screen", name))
@@ -140,15 +158,26 @@ class DataScreen(Screen[None]):
         """Go back to the view before."""
         if self.maximized is not None:
             self.minimize()
-        else:
+        elif not self.step_out():
             self.post_message(self.Asked("back"))
 
     def action_clear(self) -> None:
         """Clear or close one thing; the first screen stays."""
+        if isinstance(self.focused, Table) and self.focused.relax():
+            return
         if self.maximized is not None:
             self.minimize()
-        else:
+        elif not self.step_out():
             self.post_message(self.Asked("clear"))
+
+    def step_out(self) -> bool:
+        """Leave the innermost thing that was opened on this screen; False if nothing was."""
+        return False
+
+    def action_reload(self) -> None:
+        """Read again what is shown."""
+        for loader in self.loaders.values():
+            loader.restart()
 
     def action_maximise(self) -> None:
         """Give the focused panel the whole screen, or give it back."""
@@ -168,6 +197,33 @@ class DataScreen(Screen[None]):
     def on_list_panel_copied(self, event: ListPanel.Copied) -> None:
         """Pass the text on to the app, which knows the terminal."""
         self.post_message(self.Asked("copy", event.text))
+
+    def on_table_neared(self, event: Table.Neared) -> None:
+        """Read on before the loaded rows come to an end."""
+        if loader := self.loaders.get(event.panel):
+            loader.near()
+
+    def on_table_wants_end(self, event: Table.WantsEnd) -> None:
+        """Go to an end of the whole list."""
+        if loader := self.loaders.get(event.panel):
+            loader.to_end(last=event.last)
+
+    def on_table_wants_all(self, event: Table.WantsAll) -> None:
+        """Mark what is not loaded too."""
+        if loader := self.loaders.get(event.panel):
+            loader.mark_all()
+
+    def on_table_view_changed(self, event: Table.ViewChanged) -> None:
+        """Read what the new view asks for."""
+        if loader := self.loaders.get(event.panel):
+            loader.restart()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """The one path for everything that goes wrong in a worker of this screen."""
+        if event.state is WorkerState.ERROR:
+            error = event.worker.error
+            words = line(str(error), 200) if isinstance(error, ObservatoryError) else type(error).__name__
+            self.notify(words, title=f"{event.worker.name} failed", severity="error", markup=False)
 
     def _late_step(self, step: Step, generation: int) -> Callable[[], None]:
         def paint() -> None:

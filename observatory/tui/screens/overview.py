@@ -12,7 +12,8 @@ from observatory.tui.screens.base import DataScreen, Step
 from observatory.tui.widgets.agent_grid import AgentGrid
 from observatory.tui.widgets.bands import FindingsBand, VitalsBand
 from observatory.tui.widgets.event_feed import EventFeed
-from observatory.tui.widgets.lane_table import DEAD, LaneTable
+from observatory.tui.widgets.lane_columns import DEAD
+from observatory.tui.widgets.lane_table import LaneTable
 from observatory.tui.widgets.plot import Plot, Series
 from observatory.tui.widgets.reasons import ReasonBars
 

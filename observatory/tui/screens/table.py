@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from observatory.tui.screens.dead_letters import DeadLetters
+from observatory.tui.screens.lanes import Lanes
 from observatory.tui.screens.overview import Overview
+from observatory.tui.screens.pending import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 SCREENS: Mapping[str, type[DataScreen]] = {
     "overview": Overview,
+    "lanes": Lanes,
+    "pending": Pending,
     "dead-letters": DeadLetters,
 }
 """Screens by name; each name is also a view in the table of commands."""

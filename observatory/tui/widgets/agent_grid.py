@@ -67,7 +67,7 @@ class AgentGrid(ListPanel[AgentView]):
         """The view of the agent, as JSON."""
         return json.dumps(dataclasses.asdict(row), default=str, ensure_ascii=True)
 
-    def columns(self) -> int:
+    def per_line(self) -> int:
         """As many agents on a line as fit."""
         return max(self.size.width // _CELL, 1)
 

@@ -11,7 +11,7 @@ from observatory.tui import format as fmt
 from observatory.tui.findings import Finding, findings, verdict
 from observatory.tui.lines import LineBuilder
 from observatory.tui.widgets.drawn import Drawn
-from observatory.tui.widgets.lane_table import oldest_s
+from observatory.tui.widgets.lane_columns import oldest_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

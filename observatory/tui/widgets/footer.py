@@ -22,6 +22,7 @@ class FooterLine(Drawn):
     def __init__(self) -> None:
         super().__init__()
         self._keys: tuple[tuple[str, str, bool], ...] = ()
+        self._screens: frozenset[str] = frozenset()
         self._spots: list[tuple[int, int, str]] = []
 
     def on_mount(self) -> None:
@@ -35,8 +36,10 @@ class FooterLine(Drawn):
         builder = LineBuilder()
         self._spots = []
         keys = list(self._keys)
-        while len(keys) > 1 and sum(len(key_display(key)) + len(label) + 3 for key, label, _ in keys) > width:
-            del keys[-2]
+        if _width(keys) > width:
+            keys = _gathered(keys, self._screens)
+        while len(keys) > 1 and _width(keys) > width:
+            del keys[-3 if keys[-2][1] == "Screens" and len(keys) > 2 else -2]
         for key, label, enabled in keys:
             shown, start = key_display(key), builder.width
             builder.gap(1).add(shown, self.ink["accent+" if enabled else "faint"])
@@ -48,14 +51,33 @@ class FooterLine(Drawn):
         """Press the key that was clicked."""
         for start, end, key in self._spots:
             if start <= event.x < end:
-                self.app.simulate_key(key)
+                self.app.simulate_key(key if "-" not in key else "ctrl+p")
 
     def _bindings_changed(self, screen: Screen[object]) -> None:
         live = sorted(live_commands(screen).values(), key=lambda entry: entry[0].footer)
         keys = tuple((keys[0], command.label, enabled) for command, _, keys, enabled in live if command.footer)
         if keys != self._keys:
+            self._screens = frozenset(keys[0] for command, _, keys, _ in live if command.id.startswith("screen."))
             self._keys = keys
             self.refresh()
+
+
+Entry = tuple[str, str, bool]
+"""A key, what it does, and whether it may do so now."""
+
+
+def _width(keys: list[Entry]) -> int:
+    """Return the cells that *keys* take."""
+    return sum(len(key_display(key)) + len(label) + 3 for key, label, _ in keys)
+
+
+def _gathered(keys: list[Entry], screens: frozenset[str]) -> list[Entry]:
+    """Put all screens into one entry, which leads to the palette when it is clicked, before the way out."""
+    numbers = [key for key, _, _ in keys if key in screens]
+    if not numbers:
+        return keys
+    others = [entry for entry in keys if entry[0] not in screens]
+    return [*others[:-1], (f"{numbers[0]}-{numbers[-1]}", "Screens", True), others[-1]]
 
 
 def key_display(key: str) -> str:

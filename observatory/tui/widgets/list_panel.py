@@ -20,7 +20,7 @@ RowT = TypeVar("RowT")
 
 
 class ListPanel(Drawn, Generic[RowT], can_focus=True):
-    """One heading line, then rows; several rows may share a line (`columns`).
+    """One heading line, then rows; several rows may share a line (`per_line`).
 
     Subclasses say what a row is called (`identity`) and how it is drawn (`draw_row`).
     """
@@ -86,7 +86,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         """Return the whole of *row* for the clipboard."""
         return self.identity(row)
 
-    def columns(self) -> int:
+    def per_line(self) -> int:
         """Return how many rows share a line at the present width."""
         return 1
 
@@ -105,7 +105,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         if held:
             shift = self._find(held, self.cursor) - self.cursor
             self.cursor += shift
-            self._top += shift // self.columns()
+            self._top += shift // self.per_line()
         else:
             self.cursor = min(self.cursor, max(len(rows) - 1, 0)) if keeps else 0
             self._top = self._top if keeps else 0
@@ -113,7 +113,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         if self._top != top or bool(before) != bool(rows):
             self.refresh()
         else:
-            per_line = self.columns()
+            per_line = self.per_line()
             self.repaint_lines(
                 *self._stale_head(),
                 *(
@@ -138,12 +138,12 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
     @property
     def lines(self) -> int:
         """Lines that all rows need."""
-        return -(-len(self.rows) // self.columns())
+        return -(-len(self.rows) // self.per_line())
 
     @property
     def extent(self) -> str:
         """What part of the rows is on the screen, in words; empty if all are."""
-        per_line = self.columns()
+        per_line = self.per_line()
         if len(self.rows) <= self.body_height * per_line:
             return ""
         first = self._top * per_line
@@ -164,7 +164,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         if not self.rows:
             empty = self.draw_empty if self._known else self._draw_waiting
             return (empty(width) if y == self.head else LineBuilder()).strip(width)
-        per_line = self.columns()
+        per_line = self.per_line()
         first = (self._top + y - self.head) * per_line
         cell = width // per_line
         strips = []
@@ -185,11 +185,11 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
 
     def action_move(self, lines: int) -> None:
         """Move by lines."""
-        self._go(self.cursor + lines * self.columns()) if self.selects else self._scroll(lines)
+        self._go(self.cursor + lines * self.per_line()) if self.selects else self._scroll(lines)
 
     def action_sidestep(self, cells: int) -> None:
         """Move within a line that holds several rows."""
-        if self.columns() > 1:
+        if self.per_line() > 1:
             self._go(self.cursor + cells)
 
     def action_top(self) -> None:
@@ -221,7 +221,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor where the mouse is; on the row that has it, open it."""
-        per_line = self.columns()
+        per_line = self.per_line()
         index = (self._top + event.y - self.head) * per_line + event.x // max(self.size.width // per_line, 1)
         if self.selects and event.y >= self.head and index < len(self.rows):
             if index == self.cursor and event.chain > 1:
@@ -271,7 +271,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         if self._top != top:
             self.refresh()
         else:
-            per_line = self.columns()
+            per_line = self.per_line()
             self.repaint_lines(*self._stale_head(), *(self.head + at // per_line - top for at in (before, self.cursor)))
         self.post_message(self.Moved(self))
 
@@ -283,8 +283,12 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
 
     def _reveal(self) -> None:
         """Scroll as little as needed to see the cursor."""
-        line = self.cursor // self.columns()
+        line = self.cursor // self.per_line()
         self._top = max(min(self._top, line), line - max(self.body_height, 1) + 1)
+
+    def jump(self, index: int) -> None:
+        """Put the cursor on the row at *index* of those that are loaded."""
+        self._go(index)
 
     def _clamp(self) -> None:
         self.cursor = min(max(self.cursor, 0), max(len(self.rows) - 1, 0))

@@ -1,4 +1,4 @@
-"""One dead letter in full: facts, error, payload; made printable, bounded, wrapped to the pane."""
+"""One thing in full: facts and payload; made printable, bounded, wrapped to the pane."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from rich.cells import cell_len, chop_cells
 
-from observatory.model.text import block, line
+from observatory.model.text import block
 from observatory.tui import format as fmt
 from observatory.tui.lines import LineBuilder
 from observatory.tui.widgets.list_panel import ListPanel
 
 if TYPE_CHECKING:
-    from observatory.model.dead_letter import DeadLetter
+    from observatory.tui.sheets import Sheet
 
 MOST_BYTES = 64 * 1024
 """Payload bytes that are looked at; more is said, not shown."""
 
 _MOST_LINES = 2000
-_LABEL = 8
+_LABEL = 10
 
 
 class Piece(NamedTuple):
@@ -37,34 +37,37 @@ class PayloadPane(ListPanel[Piece]):
     title: ClassVar[str] = "Payload"
     selects: ClassVar[bool] = False
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, empty: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self._letter: DeadLetter | None = None
+        self._empty = empty
+        self._sheet: Sheet | None = None
         self._kind = ""
         self._wrapped_at = 0
 
-    def show(self, letter: DeadLetter | None) -> None:
-        """Show *letter*, from its top; nothing if None."""
-        if letter != self._letter:
-            self._letter = letter
-            self.action_top()
+    def show(self, sheet: Sheet | None) -> None:
+        """Show *sheet*; from its top if it is of something else than before; nothing if None."""
+        if sheet != self._sheet:
+            same = sheet is not None and self._sheet is not None and sheet.name == self._sheet.name
+            self._sheet = sheet
+            if not same:
+                self.action_top()
             self._wrap()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is no cursor, but the letter that is shown can be copied."""
+        """There is no cursor, but what is shown can be copied."""
         if action in {"copy_name", "copy_json"}:
-            return True if self._letter is not None else None
+            return True if self._sheet is not None else None
         return super().check_action(action, parameters)
 
     def action_copy_name(self) -> None:
-        """Copy the id of the letter that is shown."""
-        if self._letter is not None:
-            self.post_message(self.Copied(self, "name", self._letter.entry_id))
+        """Copy what names the thing that is shown."""
+        if self._sheet is not None:
+            self.post_message(self.Copied(self, "name", self._sheet.name))
 
     def action_copy_json(self) -> None:
-        """Copy the letter that is shown."""
-        if self._letter is not None:
-            self.post_message(self.Copied(self, "JSON", letter_json(self._letter)))
+        """Copy the thing that is shown."""
+        if self._sheet is not None:
+            self.post_message(self.Copied(self, "JSON", self._sheet.json))
 
     def on_resize(self) -> None:
         """Wrap to the new width."""
@@ -94,32 +97,28 @@ class PayloadPane(ListPanel[Piece]):
 
     def draw_empty(self, width: int) -> LineBuilder:  # noqa: ARG002 - one short line
         """Say what belongs here."""
-        return LineBuilder().add(" the payload of the selected dead letter", self.ink["muted"])
+        return LineBuilder().add(f" {self._empty}", self.ink["muted"])
 
     def _wrap(self) -> None:
         self._wrapped_at = self.size.width
-        if self._letter is None or not self._wrapped_at:
+        if self._sheet is None or not self._wrapped_at:
             self._kind = ""
             self.set_rows(())
             return
-        self._kind, body = payload_text(self._letter.payload)
+        payload = self._sheet.payload
+        self._kind, body = payload_text(payload) if payload is not None else ("", "")
         width = max(self._wrapped_at - 2, 10)
         pieces: list[tuple[str, str, str]] = []
-        for label, text, ink in _facts(self._letter):
+        for label, text, ink in self._sheet.facts:
             for index, part in enumerate(_wrapped(text, width - _LABEL)):
-                pieces.append((label if index == 0 else " ", part, ink))
-        pieces.append(("", "", "text"))
-        for raw in body.split("\n")[:_MOST_LINES]:
+                pieces.append((label or " " if index == 0 else " ", part, ink))
+        if body:
+            pieces.append(("", "", "text"))
+        for raw in body.split("\n")[:_MOST_LINES] if body else ():
             pieces.extend(("", part, "text") for part in _wrapped(raw, width))
             if len(pieces) > _MOST_LINES:
                 break
         self.set_rows(tuple(Piece(*piece, place) for place, piece in enumerate(pieces)))
-
-
-def letter_json(letter: DeadLetter) -> str:
-    """Return the entry as it stands in the stream, as JSON."""
-    fields = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in letter.fields}
-    return json.dumps({"entry_id": letter.entry_id, "fields": fields}, ensure_ascii=True)
 
 
 def payload_text(payload: bytes) -> tuple[str, str]:
@@ -143,28 +142,16 @@ def payload_text(payload: bytes) -> tuple[str, str]:
     return f"text, {size}{part}", block(text)
 
 
-def _facts(letter: DeadLetter) -> list[tuple[str, str, str]]:
-    """Return label, text and style of everything that is known beside the payload; what is not known is `?`."""
-    known = fmt.UNKNOWN
-    again = f", requeued {letter.requeues}x before" if letter.requeues else ""
-    return [
-        ("task", f"{line(letter.task_id) or known}  {line(letter.type) or known}", "strong"),
-        ("reason", f"{line(letter.reason) or known} after {_attempts(letter.attempts)}{again}", "error+"),
-        ("error", line(letter.error, 2000) or known, "text"),
-        ("from", f"{line(letter.source) or known}  {line(letter.source_id)}".strip(), "text"),
-        ("worker", line(letter.worker) or known, "text"),
-        ("died", f"{fmt.date_time(letter.died_ms)}, first seen {fmt.date_time(letter.first_seen_ms)}", "text"),
-        ("entry", line(letter.entry_id), "muted"),
-    ]
-
-
-def _attempts(number: int | None) -> str:
-    return f"{fmt.count(number)} attempt{'' if number == 1 else 's'}"
-
-
 def _wrapped(text: str, width: int) -> list[str]:
-    """Cut a line at the width of the pane, by cells."""
-    return [text] if cell_len(text) <= width else list(chop_cells(text, max(width, 2)))
+    """Cut a line at the width of the pane, by cells; between words where that leaves a line half full."""
+    parts: list[str] = []
+    while cell_len(text) > width:
+        first = chop_cells(text, max(width, 2))[0]
+        space = first.rfind(" ")
+        cut = space + 1 if space > len(first) // 2 else len(first)
+        parts.append(text[:cut].rstrip() if cut != len(first) else text[:cut])
+        text = text[cut:]
+    return [*parts, text]
 
 
 def _hex(data: bytes) -> str:

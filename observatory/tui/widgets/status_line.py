@@ -32,9 +32,14 @@ class StatusLine(Drawn):
         super().on_mount()
         self.set_interval(1.0, self.look)
 
+    def retitle(self, title: str) -> None:
+        """Say where on the screen one is; *title* is printable."""
+        self._title = title
+        self.look()
+
     def look(self) -> None:
         """Repaint if what the line says has changed."""
-        says = (state_words(self._desk), self._engine(), self._clock())
+        says = (state_words(self._desk), self._title, self._engine(), self._clock())
         if says != self._painted:
             self._painted = says
             self.refresh()

@@ -1,0 +1,137 @@
+"""Screen 3: who holds what, since when, and how often it was delivered."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.containers import Horizontal
+
+from observatory.model.errors import ObservatoryError
+from observatory.model.listing import Ask, PendingRow, PendingScope
+from observatory.model.text import line
+from observatory.tui import format as fmt
+from observatory.tui.commands import bindings
+from observatory.tui.screens.base import Step
+from observatory.tui.screens.lanes import short_name
+from observatory.tui.screens.listing import ListScreen
+from observatory.tui.sheets import entry_sheet, pending_sheet
+from observatory.tui.table import Feed
+from observatory.tui.widgets.histogram import Histogram
+from observatory.tui.widgets.payload import PayloadPane
+from observatory.tui.widgets.pending_table import PendingTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from observatory.model.snapshot import Snapshot
+    from observatory.tui.sheets import Sheet
+
+COUNTED = 5_000
+"""Pending entries that the histograms look at, the oldest first."""
+
+_IDLE = ((1, "<1s"), (10, "<10s"), (60, "<1m"), (300, "<5m"), (1800, "<30m"), (7200, "<2h"))
+_DELIVERIES = ((2, "1x"), (3, "2x"), (4, "3x"), (5, "4x"), (6, "5x"))
+
+
+class Pending(ListScreen[PendingRow]):
+    """Two histograms, the list, and the entry under the cursor with its payload."""
+
+    heading: ClassVar[str] = "Pending"
+    about: ClassVar[str] = "the entry that is held, with its payload"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading")]
+
+    def body(self) -> ComposeResult:
+        """Histograms above the list."""
+        with Horizontal(id="histograms"):
+            yield Histogram("idle", _IDLE, "≥2h", id="idle")
+            yield Histogram("delivered", _DELIVERIES, "≥6x", id="deliveries")
+        yield from super().body()
+
+    def make_table(self) -> PendingTable:
+        """The pending entries."""
+        return PendingTable(self.desk.clock, id="list")
+
+    def sheet(self, row: PendingRow) -> Sheet:
+        """Who holds the entry; its payload follows as soon as it is read."""
+        return pending_sheet(row)
+
+    def on_mount(self) -> None:
+        """Read everybody's."""
+        self._scope = PendingScope()
+        self._seen: object = None
+        self._read()
+
+    def visit(self, what: object) -> None:
+        """Show only what *what* speaks of: a lane, a group, a consumer."""
+        if isinstance(what, PendingScope):
+            self._scope = what
+            self._read()
+
+    def step_out(self) -> bool:
+        """Show everybody's again."""
+        if self._scope == PendingScope():
+            return False
+        self._scope = PendingScope()
+        self._read()
+        return True
+
+    def steps(self, snapshot: Snapshot) -> Sequence[Step]:
+        """Read again what is seen when the lanes say that something was taken or settled; let ages move on."""
+        return (Step(partial(self._follow, snapshot)), Step(self.table.look))
+
+    def show_selected(self) -> None:
+        """Show who holds the entry at once, and read its payload."""
+        super().show_selected()
+        row = self.table.selected
+        if row is not None and not row.gone:
+            self.run_worker(
+                self._read_entry(row), name="read entry", group="entry", exclusive=True, exit_on_error=False,
+                description="read the payload of a pending entry",
+            )  # fmt: skip
+
+    def _read(self) -> None:
+        source, scope = self.desk.source, self._scope
+        self.say_where(*map(short_name, scope.streams), line(scope.group, 30), line(scope.consumer, 60))
+        self.load(Feed(lambda ask: source.pending(ask, scope), newest_first=False), newest="oldest")
+        self._survey()
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        seen = tuple((lane.stream, lane.pending, lane.out_rate) for lane in snapshot.lanes if lane.pending)
+        if snapshot.at_ms and seen != self._seen and not self.desk.is_old:
+            if self._seen is not None:
+                self.loaders[self.table].renew()
+                self._survey()
+            self._seen = seen
+
+    def _survey(self) -> None:
+        self.run_worker(
+            self._count(self._scope), name="count pending", group="survey", exclusive=True, exit_on_error=False,
+            description="count pending entries by idle time and deliveries",
+        )  # fmt: skip
+
+    async def _count(self, scope: PendingScope) -> None:
+        rows: list[PendingRow] = []
+        cursor, total = "", None
+        try:
+            while len(rows) < COUNTED:
+                page = await self.desk.source.pending(Ask(cursor, limit=1000, newest_first=False), scope)
+                rows += page.items
+                total = page.total
+                if page.after is None:
+                    break
+                cursor = page.after
+        except ObservatoryError:
+            return  # the list below says what is wrong
+        part = f"oldest {fmt.count(len(rows))} of {fmt.count(total)}" if total != len(rows) else ""
+        self.query_one("#idle", Histogram).count((row.hold.idle_ms / 1000 for row in rows), part)
+        self.query_one("#deliveries", Histogram).count((row.hold.deliveries for row in rows), part)
+
+    async def _read_entry(self, row: PendingRow) -> None:
+        entry = await self.desk.source.entry(row.stream, row.entry_id)
+        selected = self.table.selected
+        if entry is not None and selected is not None and selected.key == row.key:
+            self.query_one(PayloadPane).show(pending_sheet(selected, entry_sheet(entry, self.desk.shown.at_ms)))

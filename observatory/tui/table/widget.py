@@ -1,0 +1,469 @@
+"""The table that is drawn: heading, columns, rows, marks, and what is being waited for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from observatory.model.commands import Situation
+from observatory.tui import format as fmt
+from observatory.tui.commands import bindings, verdict
+from observatory.tui.lines import LineBuilder
+from observatory.tui.table.columns import Column, layout, ordered
+from observatory.tui.table.marks import Marks
+from observatory.tui.widgets.list_panel import ListPanel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from textual import events
+    from textual.binding import BindingType
+    from textual.strip import Strip
+
+RowT = TypeVar("RowT")
+
+MARK = "▌"
+"""Stands before a marked row."""
+
+LOADING_MORE = "loading more"
+"""Stands below the last loaded row while the next ones are on their way."""
+
+_ARROWS = {False: "▲", True: "▼"}
+
+
+@dataclass(frozen=True, slots=True)
+class View(Generic[RowT]):
+    """Which rows a table shows, and in which order.
+
+    Attributes:
+        filter: The filter as it was typed; empty for none.
+        shows: Whether a row passes it; None lets all pass.
+        column: Title of the column it is sorted by; empty for the order of the list itself.
+        descending: Sorted from the largest to the smallest.
+    """
+
+    filter: str = ""
+    shows: Callable[[RowT], bool] | None = None
+    column: str = ""
+    descending: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Everything, in the order of the list itself."""
+        return self.shows is None and not self.column
+
+
+class Table(ListPanel[RowT]):
+    """Rows in columns, of a list of any length.
+
+    A short list is given whole (`set_all`) and sorted and filtered here; of a long one a `Loader` gives the part that
+    is loaded (`set_window`). Cursor and marks stick to what a row is called.
+
+    Args:
+        columns: Columns from left to right.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("table")]
+
+    head: ClassVar[int] = 2
+
+    lead: ClassVar[int] = 1
+    """Columns whose titles give way to the title of the table where the heading has one line."""
+
+    empty: ClassVar[str] = "nothing here"
+    """Said where a list has no rows; names the key to press where there is one."""
+
+    class ViewChanged(ListPanel.Moved):
+        """Another order or filter was chosen."""
+
+    class Neared(ListPanel.Moved):
+        """The rows that are loaded come to an end near what is seen."""
+
+    class Filled(ListPanel.Moved):
+        """Other rows are shown than before."""
+
+    class WantsAll(ListPanel.Moved):
+        """All rows that match are to be marked, the ones that are not loaded too."""
+
+    class WantsEnd(ListPanel.Moved):
+        """The cursor is to go to the first row of the whole list, or to the last."""
+
+        def __init__(self, panel: ListPanel[Any], *, last: bool) -> None:
+            super().__init__(panel)
+            self.last = last
+
+    def __init__(
+        self,
+        columns: Sequence[Column[RowT]],
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's word
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.columns = tuple(columns)
+        self.marks: Marks[RowT] = Marks()
+        self.view: View[RowT] = View()
+        self.total: int | None = None
+        self.place: int | None = 0
+        self.more_above = False
+        self.more_below = False
+        self.more_words = LOADING_MORE
+        self.paged = False
+        self.words, self.words_ink = "", "muted"
+        self.aside = ""
+        self._all: tuple[RowT, ...] = ()
+        self._chosen_column = -1
+        self._laid: tuple[int, tuple[tuple[Column[RowT], int], ...]] = (-1, ())
+        self._painted_rows: dict[int, Strip] = {}
+        self._marks_painted: frozenset[str] = frozenset()
+
+    # -- data ------------------------------------------------------------------------------------------------
+
+    def set_all(self, rows: Sequence[RowT]) -> None:
+        """Show a list that is known whole, as the view says."""
+        self._all = tuple(rows)
+        self.total = len(rows)
+        self.marks.renew((self.identity(row), row) for row in rows if self.marks)
+        self.set_rows(self._viewed(self._all))
+
+    def set_window(
+        self,
+        rows: tuple[RowT, ...],
+        *,
+        place: int | None,
+        total: int | None,
+        above: bool = False,
+        below: bool = False,
+        more_words: str = LOADING_MORE,
+    ) -> None:
+        """Show the loaded part of a longer list.
+
+        Args:
+            rows: The loaded rows, filtered and sorted already.
+            place: Place of the first of them in the whole list, from 0; None where unknown.
+            total: Length of the whole list; None where unknown.
+            above: There are more before them.
+            below: There are more after them.
+            more_words: What stands below the last loaded row where there are more.
+        """
+        waits, self.more_words = self.more_below, more_words
+        self.place, self.total, self.more_above, self.more_below = place, total, above, below
+        self.marks.renew((self.identity(row), row) for row in rows if self.marks)
+        self.set_rows(rows)
+        if waits != below:
+            self.refresh()
+        self.post_message(self.Filled(self))
+        self._look_ahead()
+
+    def say(self, words: str, ink: str = "muted") -> None:
+        """Say in the heading what is going on, and alone where there are no rows: loading, partial, an error."""
+        if (words, ink) != (self.words, self.words_ink):
+            self.words, self.words_ink = words, ink
+            self.repaint_lines(0, self.head)
+
+    def tell(self, aside: str) -> None:
+        """Say behind the title what the list is of; *aside* is printable."""
+        if aside != self.aside:
+            self.aside = aside
+            self.repaint_lines(0)
+
+    def set_view(self, view: View[RowT]) -> None:
+        """Show other rows, or the same in another order; the cursor stays on its row if that is still shown."""
+        self.view = view
+        if self.paged:
+            self.post_message(self.ViewChanged(self))
+        else:
+            self.set_rows(self._viewed(self._all))
+        self.refresh()
+
+    def _viewed(self, rows: tuple[RowT, ...]) -> tuple[RowT, ...]:
+        shows, column = self.view.shows, self.sorted_by
+        kept = rows if shows is None else tuple(row for row in rows if shows(row))
+        return kept if column is None else tuple(ordered(kept, column, descending=self.view.descending))
+
+    @property
+    def sorted_by(self) -> Column[RowT] | None:
+        """The column that the rows are sorted by; None for the order of the list itself."""
+        return next((column for column in self.columns if column.title == self.view.column), None)
+
+    @property
+    def hidden_marks(self) -> int:
+        """Marked rows that the filter does not show."""
+        return self.marks.hidden(self.view.shows) if self.view.shows is not None else 0
+
+    @property
+    def lines(self) -> int:
+        """Lines that all loaded rows need, and one more where others are still to come."""
+        return super().lines + (1 if self.more_below and self.rows else 0)
+
+    @property
+    def on_screen(self) -> tuple[int, int]:
+        """Index of the first and of the last row that can be seen."""
+        return self._top, min(self._top + self.body_height, len(self.rows)) - 1
+
+    def look(self) -> None:
+        """Repaint what reads differently by now, such as ages, and nothing else."""
+        width = self.size.width
+        self.repaint_lines(
+            *self._stale_head(),
+            *(y for y, strip in self._painted_rows.items() if strip != self._draw_row_line(y, width)),
+        )
+
+    # -- drawing ----------------------------------------------------------------------------------------------
+
+    def draw_heading(self, width: int) -> LineBuilder:
+        """Say where the cursor is, how many rows there are, what is marked, filtered, and going on."""
+        builder = self.title_piece()
+        if self.head == 1:
+            return self._draw_short_heading(builder, width)
+        if self.aside:
+            builder.add(f" {self.aside}", self.ink["muted"])
+        if place := self.position:
+            builder.add(f"  {place}", self.ink["text"])
+        if marked := self.marked_words:
+            builder.add(f"  {MARK}{marked}", self.ink["accent+"])
+        if self.view.filter:
+            builder.add("  / ", self.ink["accent"]).add(self.view.filter, self.ink["text"])
+        if self.words and self.rows:
+            builder.add(f"  {self.words}", self.ink[self.words_ink])
+        return builder
+
+    @property
+    def position(self) -> str:
+        """Where the cursor is, in words: `3 of 412`; a place that nobody knows is `?`."""
+        if not self.rows:
+            return ""
+        more = "+" if self.total is None and (self.more_below or self.more_above) else ""
+        total = f"{len(self.rows) if self.total is None else self.total:,}{more}"
+        if self.view.shows is not None and not self.paged:
+            total = f"{len(self.rows):,} of {total}"
+        place = fmt.UNKNOWN if self.place is None else f"{self.place + self.cursor + 1:,}"
+        return f"{place} of {total}" if self.selects else total
+
+    @property
+    def marked_words(self) -> str:
+        """How many rows are marked, and how many of them the filter hides; empty without marks."""
+        if not self.marks:
+            return ""
+        hidden = self.hidden_marks
+        said = f"{fmt.count(len(self.marks))} marked" + (f", {fmt.count(hidden)} hidden" if hidden else "")
+        return f"{said}, range" if self.marks.anchor else said
+
+    def _draw_short_heading(self, builder: LineBuilder, width: int) -> LineBuilder:
+        """Put title, extent and column titles on one line."""
+        laid = self._layout(width)
+        start = sum(cells + 1 for _, cells in laid[: self.lead])
+        said = f"{MARK}{self.marked_words}" if self.marks else self.short_words()
+        builder.add(f" {said}"[: max(start - builder.width, 0)], self.ink["accent+" if self.marks else "muted"])
+        builder.to(start)
+        return self._draw_titles(builder, laid[self.lead :], self.lead)
+
+    def short_words(self) -> str:
+        """Say what stands behind the title of a one-line heading."""
+        return self.extent
+
+    def draw_columns(self, width: int) -> LineBuilder:
+        """Name the columns."""
+        return self._draw_titles(LineBuilder(), self._layout(width), 0)
+
+    def _draw_titles(self, builder: LineBuilder, laid: Sequence[tuple[Column[RowT], int]], first: int) -> LineBuilder:
+        for number, (column, cells) in enumerate(laid, first):
+            sorts, ink = column.title == self.view.column, self.ink["muted"]
+            if sorts:
+                ink = self.ink["accent+"]
+            builder.add(_ARROWS[self.view.descending] if sorts else " ", ink)
+            if self.has_focus and number == self._chosen_column:
+                ink = self.ink["accent+"] + self.ink["underlined"]
+            pad = max(cells - len(column.title), 0)
+            builder.gap(pad if column.align == "right" else 0).cell(column.title, cells - pad, ink)
+            builder.gap(pad if column.align == "left" else 0)
+        return builder
+
+    def draw_row(self, row: RowT, width: int) -> LineBuilder:
+        """Draw the cells of one row."""
+        builder, ink = LineBuilder(), self.ink
+        marked = self.identity(row) in self.marks
+        for column, cells in self._layout(width):
+            text, name = column.read(row, cells)
+            builder.add(MARK if marked and not builder.width else " ", ink["accent+"] if marked else None)
+            builder.cell(text, cells, ink[name], column.align)
+        return builder
+
+    def draw_line(self, y: int, width: int) -> Strip:
+        """Draw the heading, a row, or below the last one that more are on their way."""
+        if self.more_below and self.rows and y - self.head + self._top == len(self.rows):
+            return self.draw_after().strip(width)
+        if y < self.head or not self.rows:
+            return super().draw_line(y, width)
+        strip = self._painted_rows[y] = self._draw_row_line(y, width)
+        return strip
+
+    def _draw_row_line(self, y: int, width: int) -> Strip:
+        return super().draw_line(y, width)
+
+    def draw_after(self) -> LineBuilder:
+        """Say that the next rows are on their way, or what brings them."""
+        return LineBuilder().add(f" … {self.more_words}", self.ink["faint"])
+
+    def draw_empty(self, width: int) -> LineBuilder:  # noqa: ARG002 - one short line
+        """Say why there are no rows, and the key to press."""
+        if self.words:
+            return LineBuilder().add(f" {self.words}", self.ink[self.words_ink])
+        if self.view.shows is not None:
+            return self._words_with_key(" nothing matches the filter: ", "esc", " clears it")
+        return LineBuilder().add(f" {self.empty}", self.ink["muted"])
+
+    def _words_with_key(self, before: str, key: str, after: str) -> LineBuilder:
+        muted = self.ink["muted"]
+        return LineBuilder().add(before, muted).add(key, self.ink["accent+"]).add(after, muted)
+
+    def _layout(self, width: int) -> tuple[tuple[Column[RowT], int], ...]:
+        if self._laid[0] != width:
+            self._laid = (width, layout(self.columns, width))
+        return self._laid[1]
+
+    # -- keys and mouse ------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Grey sorting where no column can be sorted by, and what needs a row while there is none."""
+        if action == "sort" and not any(column.key for column in self.columns):
+            return None
+        if action in {"mark", "range", "mark_all"}:
+            return verdict(action, Situation(selection=self.selected is not None))
+        return super().check_action(action, parameters)
+
+    def action_mark(self) -> None:
+        """Mark the row under the cursor, or unmark it, and go to the next."""
+        if (row := self.selected) is not None:
+            self.marks.end_range()
+            self.marks.toggle(self.identity(row), row)
+            self._marks_changed()
+            self._go(self.cursor + 1)
+
+    def action_range(self) -> None:
+        """Begin a range of marks at the cursor, or end it there."""
+        row = self.selected
+        if self.marks.anchor:
+            self.marks.end_range()
+        elif row is not None:
+            self.marks.begin_range(self.identity(row), row)
+        self._marks_changed()
+
+    def action_mark_all(self) -> None:
+        """Mark every row that the filter shows; if all of them are marked, unmark them all."""
+        loaded = [(self.identity(row), row) for row in self.rows]
+        if all(name in self.marks for name, _ in loaded) and not (self.more_below or self.more_above):
+            self.marks.clear()
+        elif self.paged and (self.more_below or self.more_above):
+            self.post_message(self.WantsAll(self))
+        else:
+            self.marks.add(loaded)
+        self._marks_changed()
+
+    def action_sort(self) -> None:
+        """Sort by the chosen column; again the other way round; a third time as the list is."""
+        column = self._sortable(self._chosen_column)
+        if column is None:
+            return
+        view = self.view
+        if view.column != column.title:
+            order = (column.title, column.align == "right")
+        elif view.descending == (column.align == "right"):
+            order = (column.title, not view.descending)
+        else:
+            order = ("", False)
+        self.set_view(View(view.filter, view.shows, *order))
+
+    def action_sidestep(self, cells: int) -> None:
+        """Choose the next column to the right or left."""
+        shown = self._layout(self.size.width)
+        self._chosen_column = min(max(self._chosen_column + cells, self.lead if self.head == 1 else 0), len(shown) - 1)
+        self.repaint_lines(*range(self.head))
+
+    def action_top(self) -> None:
+        """Go to the first row of the whole list."""
+        super().action_top()
+        if self.more_above:
+            self.post_message(self.WantsEnd(self, last=False))
+
+    def action_bottom(self) -> None:
+        """Go to the last row of the whole list."""
+        super().action_bottom()
+        if self.more_below:
+            self.post_message(self.WantsEnd(self, last=True))
+
+    def mark_rows(self, rows: Sequence[RowT]) -> None:
+        """Mark all of *rows*, whether they are on the screen or not."""
+        self.marks.add((self.identity(row), row) for row in rows)
+        self._marks_changed()
+
+    def relax(self) -> bool:
+        """Give up one thing, for `esc`: a range, then marks, then the filter, then the order; False without any."""
+        if self.marks.anchor:
+            self.marks.end_range()
+        elif self.marks:
+            self.marks.clear()
+        elif not self.view.plain:
+            view = self.view
+            self.set_view(View() if view.shows is None else View("", None, view.column, view.descending))
+        else:
+            return False
+        self._marks_changed()
+        return True
+
+    def on_click(self, event: events.Click) -> None:
+        """Sort by the column whose title is clicked; else as in every list."""
+        if event.y == self.head - 1 and self.columns:
+            at = 0
+            for number, (_, cells) in enumerate(self._layout(self.size.width)):
+                if at <= event.x <= at + cells:
+                    self._chosen_column = number
+                    self.action_sort()
+                at += cells + 1
+        else:
+            super().on_click(event)
+
+    def _sortable(self, number: int) -> Column[RowT] | None:
+        """Return the column at *number* of those that are shown, or the first one that can be sorted by."""
+        shown = [column for column, _ in self._layout(self.size.width)]
+        if not 0 <= number < len(shown):
+            return next((column for column in shown if column.key), None)
+        return shown[number] if shown[number].key else None
+
+    # -- helpers ---------------------------------------------------------------------------------------------------
+
+    def _go(self, index: int) -> None:
+        super()._go(index)
+        self._stretch()
+        self._look_ahead()
+
+    def _scroll(self, lines: int) -> None:
+        super()._scroll(lines)
+        self._look_ahead()
+
+    def _stretch(self) -> None:
+        """Let a range that is being drawn reach to the cursor."""
+        anchor = self.marks.anchor
+        if not anchor:
+            return
+        names = [self.identity(row) for row in self.rows]
+        start = names.index(anchor) if anchor in names else 0
+        low, high = sorted((start, self.cursor))
+        self.marks.stretch_range(zip(names[low : high + 1], self.rows[low : high + 1], strict=True))
+        self._marks_changed()
+
+    def _look_ahead(self) -> None:
+        """Ask for more rows before the loaded ones come to an end."""
+        near = max(3 * self.body_height, 50)
+        first, last = self.on_screen
+        if (self.more_below and last > len(self.rows) - near) or (self.more_above and first < near):
+            self.post_message(self.Neared(self))
+
+    def _marks_changed(self) -> None:
+        """Repaint the rows whose mark came or went, and the heading that counts them."""
+        before, self._marks_painted = self._marks_painted, self.marks.names
+        changed = before ^ self._marks_painted
+        first, last = self.on_screen
+        rows = enumerate(self.rows[first : last + 1], self.head)
+        self.repaint_lines(*range(self.head), *(y for y, row in rows if self.identity(row) in changed))
+        self.post_message(self.Moved(self))
