@@ -13,6 +13,7 @@ import pytest
 
 from observatory.cli.main import build_parser
 from observatory.cli.parser import leaves
+from observatory.model.filter.listed import CONSUMERS, ENTRIES, GROUPS, PENDING, TASKS
 from observatory.model.filter.rows import AGENTS, DEAD_LETTERS, EVENTS, LANES
 from observatory.settings import SETTINGS
 from observatory.settings.themes import read_theme
@@ -89,7 +90,10 @@ def test_every_verb_and_every_setting_is_in_the_readme() -> None:
     assert all(setting.variable in README for setting in SETTINGS)
 
 
-@pytest.mark.parametrize("fields", [DEAD_LETTERS, EVENTS, AGENTS, LANES], ids=lambda fields: fields.rows)
+FIELD_SETS = [DEAD_LETTERS, EVENTS, AGENTS, LANES, ENTRIES, PENDING, TASKS, GROUPS, CONSUMERS]
+
+
+@pytest.mark.parametrize("fields", FIELD_SETS, ids=lambda fields: fields.rows)
 def test_every_field_of_a_filter_is_in_the_readme(fields: FieldSet[object]) -> None:
     """The table names each field of each list, marks those that words are looked for in, and no others."""
     row = re.search(rf"^\| {fields.rows} \| (.*) \|$", README, re.MULTILINE)

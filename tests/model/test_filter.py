@@ -22,6 +22,7 @@ from observatory.model.filter import (
     parse,
     value_text,
 )
+from observatory.model.filter import listed
 from observatory.model.filter import rows as known_rows
 from observatory.model.filter.syntax import And, Compare, Node, Not, Op, Or, Value, Word, is_special
 
@@ -443,7 +444,13 @@ def test_any_value_can_be_written(text: str) -> None:
     assert not found.matches(Row(agent=f"{text}!"))
 
 
-@pytest.mark.parametrize("fields", [known_rows.DEAD_LETTERS, known_rows.EVENTS, known_rows.AGENTS, known_rows.LANES])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        known_rows.DEAD_LETTERS, known_rows.EVENTS, known_rows.AGENTS, known_rows.LANES, listed.ENTRIES, listed.PENDING,
+        listed.TASKS, listed.GROUPS, listed.CONSUMERS,
+    ],
+)  # fmt: skip
 def test_every_field_of_every_row_is_explained(fields: FieldSet[object]) -> None:
     """Each field of each list has words for people, and a choice has its choices."""
     for field in fields.fields:
