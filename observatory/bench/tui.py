@@ -9,20 +9,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import redis.asyncio as aioredis
+
+from observatory.bench.crowd import Size, flowing, furnish
 from observatory.bench.frame import Bound, Figure, alternate, percentile, summarised
 from observatory.bench.terminal import Terminal
-from observatory.bus import Bus, TaskContext
 from observatory.engine import Engine
-from observatory.model.event import EventKind
-from observatory.model.task import NewTask, Priority
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    from observatory.model.task import Task
 
 COMMAND: Final = (sys.executable, "-m", "observatory")
 BARE_APP: Final = """
@@ -34,50 +33,88 @@ class Bare(App):
 Bare().run()
 """
 READY: Final = "LIVE"
-RATE: Final = 100
-AGENTS: Final = 8
-LETTERS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Two keys that undo each other, and what has to be on the screen for them.
+
+    Attributes:
+        name: What they do, in words.
+        before: Keys that lead there, each waited for.
+        keys: The two keys.
+    """
+
+    name: str
+    before: tuple[bytes, ...]
+    keys: tuple[bytes, bytes]
+
+
+MOTIONS: Final = (
+    Motion("move a row", (), (b"j", b"k")),
+    Motion("switch screen", (), (b"4", b"1")),
+)
 
 
 async def figures(*, quick: bool) -> list[Figure]:
-    """Measure the app.
+    """Measure the app on a bus at the size where other dashboards stop.
 
     Args:
-        quick: Fewer starts, keys and seconds.
+        quick: A tenth of that size, and fewer starts, keys and seconds.
     """
     starts, keys, seconds = (3, 60, 5) if quick else (7, 300, 30)
-    with Engine.temporary() as engine, tempfile.TemporaryDirectory() as home:
-        bench = _Bench(_environ(engine.url, Path(home)))
-        async with Bus.connect(engine.url) as bus:
-            await _seed(bus)
-            found = [
-                await alternate(
-                    "start to the first numbers on screen",
-                    "ms",
-                    bench.start,
-                    bench.bare_start,
-                    rounds=starts,
-                    bound=Bound(must=600, aim=350, lower=True),
-                ),
-                await alternate(
-                    "observatory --version",
-                    "ms",
-                    bench.command("--version"),
-                    bench.bare_python,
-                    rounds=starts,
-                    bound=Bound(must=150, aim=80, lower=True),
-                ),
-                await alternate(
-                    "observatory status --json",
-                    "ms",
-                    bench.command("status", "--json"),
-                    bench.bare_python,
-                    rounds=starts,
-                    bound=Bound(must=250, aim=150, lower=True),
-                ),
-            ]
-            async with _flowing(bus):
-                return found + await asyncio.to_thread(bench.use, keys, seconds)
+    size = Size().tenth() if quick else Size()
+    with tempfile.TemporaryDirectory() as home:
+        found: list[Figure] = []
+        async with _furnished(size, Path(home)) as (bench, raw, url):
+            found += await _starts(bench, starts)
+            found += await bench.at_rest(raw, seconds)
+            with flowing(url, size):
+                found += await asyncio.to_thread(bench.use, keys, seconds)
+        if quick:
+            return found
+        async with _furnished(size.tenth(), Path(home)) as (bench, _, url):
+            with flowing(url, size):
+                small = await asyncio.to_thread(bench.use, keys, seconds)
+    return found + [grown for one in small if (grown := _growth(one, found)) is not None]
+
+
+async def _starts(bench: _Bench, rounds: int) -> list[Figure]:
+    return [
+        await alternate(
+            "start to the first numbers on screen",
+            "ms",
+            bench.start,
+            bench.bare_start,
+            rounds=rounds,
+            bound=Bound(must=600, aim=350, lower=True),
+        ),
+        await alternate(
+            "observatory --version",
+            "ms",
+            bench.command("--version"),
+            bench.bare_python,
+            rounds=rounds,
+            bound=Bound(must=150, aim=80, lower=True),
+        ),
+        await alternate(
+            "observatory status --json",
+            "ms",
+            bench.command("status", "--json"),
+            bench.bare_python,
+            rounds=rounds,
+            bound=Bound(must=250, aim=150, lower=True),
+        ),
+    ]
+
+
+def _growth(small: Figure, figures: list[Figure]) -> Figure | None:
+    """Return what ten times the entries do to a figure, or None where there is nothing to compare."""
+    large = next((figure for figure in figures if figure.name == small.name), None)
+    if large is None or not small.value:
+        return None
+    ratio = large.value / small.value
+    return summarised(f"10x the entries: {small.name}", "x", [ratio], bound=Bound(must=1.2, aim=1.05, lower=True))
 
 
 class _Bench:
@@ -106,46 +143,82 @@ class _Bench:
         """Milliseconds of a Python that does nothing."""
         return await asyncio.to_thread(self._run, (sys.executable, "-c", "pass"))
 
+    async def at_rest(self, raw: aioredis.Redis, seconds: float) -> list[Figure]:
+        """Watch the app while nothing changes: what it costs itself, and what it costs the engine.
+
+        Args:
+            raw: A bare client of the engine.
+            seconds: How long to watch, with the app and without it.
+        """
+        alone = await _costs(raw, seconds)
+        with Terminal(COMMAND, self._environ) as terminal:
+            await asyncio.to_thread(terminal.wait_for, READY)
+            await asyncio.to_thread(terminal.settle)
+            before = terminal.cpu_seconds()
+            watched = await _costs(raw, seconds)
+            after = terminal.cpu_seconds()
+        ticks = max(round(watched.seconds), 1)
+        share = (watched.cpu_s / watched.seconds - alone.cpu_s / alone.seconds) * 100
+        found = [
+            summarised("engine CPU of one observer at 1 Hz", "%", [share], bound=Bound(must=1, aim=0.3, lower=True)),
+            # Asking for these numbers is a round trip of its own, once in the time that is watched.
+            summarised(
+                "round trips a tick", "trips", [(watched.reads - 1) / ticks], bound=Bound(must=1.3, aim=1.1, lower=True)
+            ),
+        ]
+        if before is not None and after is not None:
+            rest = (after - before) / watched.seconds * 100
+            found.append(
+                summarised("CPU of one core, nothing changes", "%", [rest], bound=Bound(must=1, aim=0.3, lower=True))
+            )
+        return found
+
     def use(self, keys: int, seconds: float) -> list[Figure]:
         """Press keys and watch the app while work flows.
 
         Args:
             keys: Keys of each kind.
-            seconds: How long to watch it at rest.
+            seconds: How long to watch it without pressing anything.
         """
         with Terminal(COMMAND, self._environ) as terminal:
             terminal.wait_for(READY)
             terminal.settle()
-            latencies = {
-                "move a row": self._press(terminal, (b"j", b"k"), keys),
-                "switch screen": self._press(terminal, (b"4", b"1"), keys),
-            }
-            cpu, written, start = terminal.cpu_seconds(), terminal.written, time.perf_counter()
-            time.sleep(seconds)
-            took = time.perf_counter() - start
-            after, memory = terminal.cpu_seconds(), terminal.resident_bytes()
-            painted = (terminal.written - written) / took
-        found = [
+            found = [figure for motion in MOTIONS for figure in self._keys(terminal, motion, keys)]
+            found += self._watch(terminal, seconds, "1 Hz", Bound(must=5, aim=3, lower=True))
+            if (memory := terminal.resident_bytes()) is not None:
+                found.append(summarised("memory", "MB", [memory / 1e6], bound=Bound(must=130, aim=100, lower=True)))
+        with Terminal(COMMAND, self._environ | {"OBSERVATORY_REFRESH_S": "0.25"}) as terminal:
+            terminal.wait_for(READY)
+            terminal.settle()
+            found += self._watch(terminal, seconds, "4 Hz", Bound(must=15, aim=8, lower=True))[:1]
+        return found
+
+    def _watch(self, terminal: Terminal, seconds: float, rate: str, bound: Bound) -> list[Figure]:
+        cpu, written, start = terminal.cpu_seconds(), terminal.written, time.perf_counter()
+        time.sleep(seconds)
+        took = time.perf_counter() - start
+        after, painted = terminal.cpu_seconds(), (terminal.written - written) / took
+        share = [] if cpu is None or after is None else [(after - cpu) / took * 100]
+        return [
+            *(summarised(f"CPU of one core at {rate}", "%", [value], bound=bound) for value in share),
             summarised(
-                f"key to paint while work flows: {what}, p{share * 100:.0f}",
+                f"bytes to the terminal at {rate}", "KB/s", [painted / 1e3], bound=Bound(must=30, aim=10, lower=True)
+            ),
+        ]
+
+    def _keys(self, terminal: Terminal, motion: Motion, count: int) -> list[Figure]:
+        for key in motion.before:
+            terminal.press(key)
+            terminal.settle()
+        samples = self._press(terminal, motion.keys, count)
+        return [
+            summarised(
+                f"key to paint while work flows: {motion.name}, p{share * 100:.0f}",
                 "ms",
                 [percentile(samples, share)],
                 bound=Bound(must=must, aim=aim, lower=True),
             )
-            for what, samples in latencies.items()
             for share, must, aim in ((0.5, 10, 5), (0.99, 25, 16))
-        ]
-        if cpu is not None and after is not None and memory is not None:
-            share = (after - cpu) / took * 100
-            found += [
-                summarised("CPU of one core at 1 Hz", "%", [share], bound=Bound(must=5, aim=3, lower=True)),
-                summarised("memory", "MB", [memory / 1e6], bound=Bound(must=130, aim=100, lower=True)),
-            ]
-        return [
-            *found,
-            summarised(
-                "bytes to the terminal at 1 Hz", "KB/s", [painted / 1e3], bound=Bound(must=30, aim=10, lower=True)
-            ),
         ]
 
     def _press(self, terminal: Terminal, pair: tuple[bytes, bytes], count: int) -> list[float]:
@@ -170,48 +243,38 @@ def _environ(url: str, home: Path) -> dict[str, str]:
     return {**kept, "OBSERVATORY_URL": url, "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")}
 
 
-async def _seed(bus: Bus) -> None:
-    """Fill the bus with work, agents and dead letters."""
-    await bus.publish_many(
-        NewTask("seed", b"{}", f"seed-{number}", queue="backlog", priority=Priority.LOW) for number in range(5_000)
-    )
-    async with _working(bus):
-        await bus.publish_many(NewTask("nobody-handles-this", b"{}", f"dead-{number}") for number in range(LETTERS))
-        died = 0
-        async for event in bus.tail("0-1"):
-            died += event.kind == EventKind.DEAD_LETTERED
-            if died == LETTERS:
-                return
-
-
 @contextlib.asynccontextmanager
-async def _working(bus: Bus) -> AsyncIterator[None]:
-    async def handle(_task: Task, _context: TaskContext) -> None:
-        await asyncio.sleep(0.01)
-
-    workers = [bus.worker(f"agent-{number}", {"flow": handle}, concurrency=4) for number in range(AGENTS)]
-    running = [asyncio.create_task(worker.run()) for worker in workers]
-    try:
-        yield
-    finally:
-        for worker in workers:
-            worker.stop()
-        await asyncio.gather(*running)
-
-
-@contextlib.asynccontextmanager
-async def _flowing(bus: Bus) -> AsyncIterator[None]:
-    """Keep tasks flowing through the swarm."""
-
-    async def produce() -> None:
-        while True:
-            await bus.publish("flow", {"repo": "api", "branch": "main"})
-            await asyncio.sleep(1 / RATE)
-
-    async with _working(bus):
-        producing = asyncio.create_task(produce())
+async def _furnished(size: Size, home: Path) -> AsyncIterator[tuple[_Bench, aioredis.Redis, str]]:
+    with Engine.temporary() as engine:
+        raw = aioredis.Redis.from_url(engine.url, protocol=2)
         try:
-            yield
+            await furnish(raw, size)
+            yield _Bench(_environ(engine.url, home)), raw, engine.url
         finally:
-            producing.cancel()
-            await asyncio.wait({producing})
+            await raw.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """What the engine spent in some time.
+
+    Attributes:
+        seconds: How long that was.
+        cpu_s: CPU seconds of its main thread.
+        reads: Times that it read from a client: round trips.
+    """
+
+    seconds: float
+    cpu_s: float
+    reads: int
+
+
+async def _costs(raw: aioredis.Redis, seconds: float) -> _Costs:
+    async def now() -> tuple[float, float, int]:
+        info: dict[str, Any] = await raw.info()
+        cpu = info["used_cpu_sys_main_thread"] + info["used_cpu_user_main_thread"]
+        return time.perf_counter(), float(cpu), int(info["total_reads_processed"])
+
+    before = await now()
+    await asyncio.sleep(seconds)
+    return _Costs(*(after - first for after, first in zip(await now(), before, strict=True)))  # type: ignore[arg-type]
