@@ -47,7 +47,8 @@ for number = tonumber(ARGV[1]), tonumber(ARGV[2]) do
   local cause = number % tonumber(ARGV[3])
   redis.call('XADD', KEYS[1], '*', 'id', 'dead-' .. number, 'type', 'deploy-' .. cause % 4, 'from', 'pink',
     'priority', 'high', 'payload', '{"app":"api"}', 'created_at', '2026-02-06T11:45:00Z', 'ttl', '3600', 'v', '1',
-    'reason', 'error', 'last_error', 'Failure' .. cause .. ': node ' .. number .. ' at 10.0.0.' .. number % 250 .. ' refused', 'attempts',
+    'reason', 'error', 'last_error',
+    'Failure' .. cause .. ': node ' .. number .. ' at 10.0.0.' .. number % 250 .. ' refused', 'attempts',
     '3', 'first_seen', '1770378300000', 'source', KEYS[2], 'source_id', '1770378300000-' .. number, 'worker',
     'agent-' .. number % 1000)
 end

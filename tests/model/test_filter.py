@@ -19,10 +19,10 @@ from observatory.model.filter import (
     Kind,
     Missing,
     describe,
+    listed,
     parse,
     value_text,
 )
-from observatory.model.filter import listed
 from observatory.model.filter import rows as known_rows
 from observatory.model.filter.syntax import And, Compare, Node, Not, Op, Or, Value, Word, is_special
 
