@@ -31,6 +31,7 @@ from observatory.bus.tasks.worker import Worker
 from observatory.model.agent import DEFAULT_INTERVAL_S, Heartbeat, write_heartbeat
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import UsageError
+from observatory.model.listing import Ask
 from observatory.model.task import DEFAULT_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord
 from observatory.model.text import line
 from observatory.model.wire import MAX_PAYLOAD
@@ -442,13 +443,23 @@ class Bus:
         """Put dead letters back into the lanes they came from, with fresh attempts; one answer an entry, in order."""
         return await letters.requeue(self.connection, self.keys, entry_ids, self.name)
 
-    async def events(self, *, after: str | None = None, limit: int = 100) -> Page[Event]:
-        """Return facts of the log, newest first, below the id *after*, across days."""
-        return await log.page_of_events(self.connection, self.keys, after=after, limit=limit)
+    async def events(self, *, after: str | None = None, limit: int = 100, agent: str = "") -> Page[Event]:
+        """Return facts of the log, newest first, below the id *after*, across days.
 
-    def tail(self, after: str | None = None) -> AsyncIterator[Event]:
-        """Follow the log from behind the id *after*, or from now on; see `log.follow`."""
-        return log.follow(self.connection, self.keys, after)
+        Args:
+            after: Id of a fact, or the `after` of the page before; None for the newest.
+            limit: Facts at most.
+            agent: Only what this agent did, and what happened in its own queue or mailbox. A page then looks at
+                10,000 facts at most, says how many in `searched`, and may hold fewer than *limit* where more follow.
+        """
+        if not agent:
+            return await log.page_of_events(self.connection, self.keys, after=after, limit=limit)
+        ask = Ask(after or "", limit=limit, where=log.concerns(self.keys, agent))
+        return await log.piece_of_events(self.connection, self.keys, ask)
+
+    def tail(self, after: str | None = None, *, agent: str = "") -> AsyncIterator[Event]:
+        """Follow the log from behind the id *after*, or from now on, of one *agent* if named; see `log.follow`."""
+        return log.follow(self.connection, self.keys, after, log.concerns(self.keys, agent) if agent else None)
 
     async def observe(self, cursor: Cursor | None = None, *, deadline_s: float = 2.0) -> Observation:
         """Look at the whole bus at one instant, in one round trip.

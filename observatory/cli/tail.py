@@ -9,6 +9,7 @@ from observatory.cli.attach import about, on_bus
 from observatory.cli.output import clock, iso, note, out, out_json
 from observatory.cli.parser import add_verb
 from observatory.model.errors import UsageError
+from observatory.model.event import event_order
 from observatory.model.text import line
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from observatory.bus import Bus
     from observatory.cli.parser import Verbs
     from observatory.model.event import Event
+    from observatory.model.listing import Page
 
 BEFORE = 10
 """Events that are printed from before the start when nothing says where to begin."""
@@ -31,11 +33,14 @@ def register(verbs: Verbs) -> None:
         "tail",
         run,
         summary="follow the event log until interrupted",
-        details="example:\n  observatory tail --kind retried --kind dead_lettered",
+        details="examples:\n  observatory tail --kind retried --kind dead_lettered\n  observatory tail --agent pink",
     )
     parser.add_argument("--after", metavar="ID", help=f"begin after this event (default: the last {BEFORE} first)")
     parser.add_argument(
         "--kind", action="append", default=[], metavar="KIND", help="only this kind; may be given more than once"
+    )
+    parser.add_argument(
+        "--agent", default="", metavar="NAME", help="only what this agent does, or what happens in its queue or mailbox"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per event and line")
 
@@ -57,14 +62,15 @@ def run(args: argparse.Namespace) -> int:
         after = args.after
         if after is None:
             with about("cannot read the event log"):
-                page = await bus.events(limit=BEFORE)
+                newest = (await bus.events(limit=1)).items
+                page = await bus.events(limit=BEFORE, agent=args.agent)
             for event in reversed(page.items):
                 show(event)
-                after = event.id
-            if after is None:
-                note("no events yet; waiting for the first")
+            after = max((event.id for event in (*newest, *page.items)), key=event_order, default=None)
+            if not page.items:
+                note(_nothing(args.agent, page))
         with about("cannot follow the event log"):
-            async for event in bus.tail(after=after):
+            async for event in bus.tail(after=after, agent=args.agent):
                 show(event)
         return 0
 
@@ -102,6 +108,12 @@ def as_line(event: Event) -> str:
         event.detail,
     )
     return "  ".join(line(part) for part in parts if part)
+
+
+def _nothing(agent: str, page: Page[Event]) -> str:
+    if page.after is not None:
+        return f"nothing of {line(agent, 64)} among the newest {page.searched:,} events; waiting for what comes"
+    return f"no events {f'of {line(agent, 64)} ' if agent else ''}yet; waiting for the first"
 
 
 def _check(after: str | None, kinds: frozenset[str]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import socket
 import threading
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import pytest
 from observatory.bus import Bus
 from observatory.model.errors import BusUnreachableError, UsageError
 from observatory.model.snapshot import LinkState
+from observatory.model.task import NewTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +55,50 @@ async def test_following_the_log_shows_what_happens_from_now_on(bus: Bus) -> Non
         publishing.cancel()
         await asyncio.wait({publishing})
     assert seen == list(range(seen[0], seen[0] + 50))
+
+
+async def test_the_view_of_an_agent_is_what_it_did_and_what_came_to_it(bus: Bus, raw: Any) -> None:
+    """Its own deeds, its queue and its mailbox; not the deeds of others, nor those of whom its name begins with."""
+    await bus.publish("x", id="to-pink", queue="@pink")
+    await bus.publish("x", id="from-pink", sender="pink")
+    await bus.publish("x", id="of-pinkerton", sender="pinkerton", queue="@pinkerton")
+    await bus.send_message("pink", "hello", id="note")
+    worker = bus.worker("pink", {})
+    await worker.intake.take(1)
+    await worker.intake.close()
+    page = await bus.events(agent="pink")
+    told = [(event.kind, event.task) for event in page.items]
+    wanted = [("taken", "to-pink"), ("message_sent", "note"), ("published", "from-pink"), ("published", "to-pink")]
+    assert (told, page.after, page.searched) == (wanted, None, 5)
+    assert [event.kind for event in (await bus.events(agent=worker.consumer)).items] == ["taken"]
+    first = await bus.events(agent="pink", limit=1)
+    assert (await bus.events(agent="pink", after=first.after)).items == page.items[1:]
+
+
+async def test_the_view_of_an_agent_says_how_far_it_looked(bus: Bus) -> None:
+    """A page ends after ten thousand facts of others, and goes on from there."""
+    await bus.publish("x", id="long-ago", sender="pink")
+    for first in range(0, 10_240, 1024):
+        await bus.publish_many([NewTask("x", b"", f"t-{first + number}") for number in range(1024)])
+    page = await bus.events(agent="pink")
+    assert (page.items, page.searched) == ((), 10_000)
+    assert [event.task for event in (await bus.events(agent="pink", after=page.after)).items] == ["long-ago"]
+
+
+async def test_following_an_agent_shows_nothing_of_others(bus: Bus) -> None:
+    """The rest of the log goes by unseen."""
+    start = await bus.publish("x")
+    for sender in ("red", "pink", "red", "pink"):
+        await bus.publish("x", id=f"{sender}-{uuid.uuid4().hex}", sender=sender)
+    following = bus.tail(f"{int(start.entry_id.partition('-')[0]) - 1}-0", agent="pink")
+    assert [(await anext(following)).task.partition("-")[0] for _ in range(2)] == ["pink", "pink"]
+
+
+async def test_days_without_events_are_passed_at_once(bus: Bus) -> None:
+    """Following from two weeks ago comes to what happens now without waiting a second for each empty day."""
+    await bus.publish("x", id="now")
+    fortnight = bus.clock.now_ms() - 13 * 86_400_000
+    assert (await asyncio.wait_for(anext(bus.tail(f"{fortnight}-0")), 8)).task == "now"
 
 
 async def test_a_malformed_event_is_shown_as_far_as_it_can_be(bus: Bus, raw: Any) -> None:

@@ -157,6 +157,20 @@ def test_tail_shows_only_the_kinds_that_were_asked_for(bus_cli: Cli) -> None:
     tail.communicate(timeout=20)
 
 
+def test_tail_shows_one_agent(bus_cli: Cli) -> None:
+    """Events of others go by unseen, those from before the start included."""
+    bus_cli("send", "others")
+    bus_cli("send", "hers", "--queue", "@pink")
+    tail = bus_cli.start("tail", "--agent", "pink")
+    assert tail.stdout is not None
+    assert "hers" in tail.stdout.readline()
+    bus_cli("send", "others")
+    bus_cli("send", "hers-too", "--queue", "@pink")
+    assert "hers-too" in tail.stdout.readline()
+    tail.terminate()
+    tail.communicate(timeout=20)
+
+
 def test_a_reader_that_has_enough_ends_tail_quietly(bus_cli: Cli) -> None:
     """`tail | head -1` leaves no error behind."""
     bus_cli("send", "one")

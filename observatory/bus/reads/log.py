@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from observatory.bus.keys import day_of, shifted
 from observatory.bus.reads.paging import Place, Window, paged
+from observatory.model.agent import agent_of
 from observatory.model.errors import UsageError
 from observatory.model.event import Event, event_entry, event_id, event_order
 from observatory.model.listing import Page
-from observatory.model.task import EntryId
+from observatory.model.task import EntryId, Lane, Priority
 from observatory.model.text import line
 from observatory.model.wire import pairs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
     from observatory.bus.keys import Keys
     from observatory.bus.links.link import Link
@@ -103,8 +104,30 @@ async def piece_of_events(link: Link, keys: Keys, ask: Ask) -> Page[Event]:
     return await paged(ask, window, lambda event: event.id)
 
 
-async def follow(link: Link, keys: Keys, after: str | None) -> AsyncIterator[Event]:
+def concerns(keys: Keys, agent: str) -> Callable[[Event], bool]:
+    """Return the test for facts of one agent: what it did, and what happened in its own queue or mailbox.
+
+    A view, not a stream of its own: one entry of the log holds the facts of a whole call, so that every call of a
+    script would have to write once more for each agent it speaks of, for a list that is looked at now and then.
+
+    Args:
+        keys: Key names.
+        agent: Name of the agent, or of one of its consumers, whose own deeds are meant then.
+    """
+    lanes = frozenset(keys.lane(Lane(f"@{agent}", priority)) for priority in Priority) | {keys.mailbox(agent)}
+
+    def test(event: Event) -> bool:
+        return agent in {event.agent, agent_of(event.agent)} or event.lane in lanes
+
+    return test
+
+
+async def follow(
+    link: Link, keys: Keys, after: str | None, where: Callable[[Event], bool] | None = None
+) -> AsyncIterator[Event]:
     """Yield facts behind the id *after* (default: those from now on), oldest first, across days, for ever.
+
+    With *where*, only those that pass it.
 
     Losing the engine only pauses it: it goes on at the id it had reached.
 
@@ -121,24 +144,27 @@ async def follow(link: Link, keys: Keys, after: str | None) -> AsyncIterator[Eve
             "XRANGE", keys.events(day_of(event_order(after)[0])), event_entry(after), event_entry(after)
         )
         for event in (event for ident, flat in rest for event in read_events(ident, flat)):
-            if event_order(event.id) > event_order(after):
+            if event_order(event.id) > event_order(after) and (where is None or where(event)):
                 yield event
     last = event_entry(after) if after else await _newest(link, keys, today) or f"{int(now[0]) * 1000}-0"
     day = max(min(day_of(EntryId.parse(last).ms), today), shifted(today, -DAYS_KEPT))
     reader = link.client(timeout_s=_POLL_MS / 1000 + 3)
     try:
         while True:
-            read = partial(reader.execute_command, "XREAD", "COUNT", 500, "BLOCK", _POLL_MS, "STREAMS")
+            # A closed day can never receive a late write: there is nothing to wait for.
+            wait = ("BLOCK", _POLL_MS) if day >= today else ()
+            read = partial(reader.execute_command, "XREAD", "COUNT", 500, *wait, "STREAMS")
             rows = await link.attempt(partial(read, keys.events(day), last))
             for ident, flat in rows[0][1] if rows else ():
                 last = ident.decode()
                 for event in read_events(ident, flat):
-                    yield event
-            if not rows:
+                    if where is None or where(event):
+                        yield event
+            if not rows and day < today:
+                day = shifted(day, 1)
+            elif not rows:
                 now = await link.command("TIME")
-                # A closed day can never receive a late write, so an empty read of it means that it is done.
-                if day < day_of(int(now[0]) * 1000):
-                    day = shifted(day, 1)
+                today = day_of(int(now[0]) * 1000)
     finally:
         await reader.aclose()
 
