@@ -14,7 +14,7 @@ from observatory.bus.care.doctor import examine
 from observatory.bus.control import Doorbell, Heard
 from observatory.bus.keys import Keys
 from observatory.bus.links.link import DEADLINE_S, Link
-from observatory.bus.payloads.blobs import MAX_BLOB, BlobStore, stowed
+from observatory.bus.payloads.blobs import BlobStore, most_bytes, stowed
 from observatory.bus.payloads.payload import Payload, written
 from observatory.bus.reads import browse, letters, log
 from observatory.bus.reads.look import look
@@ -34,7 +34,6 @@ from observatory.model.errors import UsageError
 from observatory.model.listing import Ask
 from observatory.model.task import DEFAULT_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord
 from observatory.model.text import line
-from observatory.model.wire import MAX_PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -92,9 +91,9 @@ class Bus:
         self._background: set[asyncio.Task[Any]] = set()
         self._doorbell = Doorbell(link, keys)
         self._skew_ms = 0
-        self._mail = Mail(link, keys, name, clock)
-        self._broadcasts = Broadcasts(link, keys, name, clock)
-        self._requests = Requests(link, keys, name, clock, self.publish_task)
+        self._mail = Mail(link, keys, name, clock, blobs=blobs)
+        self._broadcasts = Broadcasts(link, keys, name, clock, blobs=blobs)
+        self._requests = Requests(link, keys, name, clock, self.publish_task, blobs=blobs)
 
     @classmethod
     def connect(
@@ -114,8 +113,8 @@ class Bus:
             prefix: First part of every key.
             name: Who we are; `<user>@<host>` by default.
             clock: Where times come from; the system's by default.
-            blobs: Folder, or fsspec URL, for payloads above 256 KB, which then travel as claim checks; all agents
-                that share such tasks need the same store.
+            blobs: Folder, or fsspec URL, for payloads above 256 KB, results and messages included, which then travel
+                as claim checks; all agents that share them need the same store.
 
         Raises:
             UsageError: *url* or *prefix* cannot be one.
@@ -197,6 +196,7 @@ class Bus:
         sender: str | None = None,
         correlation_id: str = "",
         reply_to: str = "",
+        ordering_key: str = "",
         durable: bool = False,
     ) -> Published:
         """Publish one task. Calls made by many coroutines at once share round trips.
@@ -216,6 +216,9 @@ class Bus:
             sender: Who publishes; the bus's name by default.
             correlation_id: Ties a family of tasks together.
             reply_to: Stream below `<prefix>:reply:` that gets the result; `request` does it all.
+            ordering_key: Tasks with the same key are handled one after another, in the order in which they arrived,
+                whatever lanes they are in and however many workers there are. A task that fails keeps its place: the
+                rest of its key waits for its retries.
             durable: Answer only when it is on the disk of the server, at the price of the time that a sync takes.
 
         Raises:
@@ -223,7 +226,7 @@ class Bus:
             BusBusyError: The lane is at its bound; nothing was added.
             NotDurableError: It was added, and the server did not say in time that it is on disk.
         """
-        body, content_type = written(payload, most=MAX_BLOB if self.blobs else MAX_PAYLOAD)
+        body, content_type = written(payload, most=most_bytes(self.blobs))
         if at is not None:
             delay = max(self._seconds_until(at), 0.0)
         if deadline is not None:
@@ -242,6 +245,7 @@ class Bus:
                 delay_s=delay,
                 correlation_id=correlation_id,
                 reply_to=reply_to,
+                ordering_key=ordering_key,
             ),
             dedupe=dedupe,
             dedupe_ttl=dedupe_ttl,

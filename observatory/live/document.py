@@ -55,6 +55,7 @@ def _lane(lane: LaneView) -> Document:
         "length": lane.length,
         "backlog": lane.backlog,
         "pending": lane.pending,
+        "parked": lane.parked,
         "groups": [_group(group) for group in lane.groups],
         "oldest_waiting_s": lane.oldest_waiting_s,
         "oldest_pending_s": lane.oldest_pending_s,

@@ -79,6 +79,7 @@ def _view(reading: LaneReading, at_ms: int) -> LaneView:
         length=reading.length,
         backlog=backlog,
         pending=sum(group.pending for group in groups),
+        parked=reading.parked,
         groups=groups,
         oldest_waiting_s=_age_s(reading.oldest_waiting_ms, at_ms),
         oldest_pending_s=_age_s(reading.oldest_pending_ms, at_ms),

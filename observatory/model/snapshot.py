@@ -102,6 +102,7 @@ class LaneView:
         trend: Backlog of the last ticks, oldest first.
         state: The one word.
         problem: What is broken, in words; empty otherwise.
+        parked: Those of the pending that nobody works on yet, because one of their ordering key is before them.
     """
 
     queue: str
@@ -118,6 +119,7 @@ class LaneView:
     trend: tuple[float, ...] = ()
     state: LaneState = LaneState.OK
     problem: str = ""
+    parked: int = 0
 
     @property
     def lag(self) -> int | None:

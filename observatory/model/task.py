@@ -110,6 +110,8 @@ class NewTask:
         reply_to: Where an answer is expected.
         trace: Trace context of the publisher.
         role: Role of the agent it is meant for.
+        ordering_key: Tasks with the same one are handled one after another, in the order in which they arrive; empty
+            for no order.
         extra: Unknown fields to carry along, as they came.
     """
 
@@ -127,6 +129,7 @@ class NewTask:
     reply_to: str = ""
     trace: str = ""
     role: str = ""
+    ordering_key: str = ""
     extra: Mapping[bytes, bytes] = field(default_factory=dict)
 
     @property
@@ -156,6 +159,7 @@ class Task:
         reply_to: Where an answer is expected.
         trace: Trace context.
         role: Role it was meant for.
+        ordering_key: Tasks with the same one are handled one after another; empty for no order.
         extra: Unknown fields, verbatim.
         notes: What the tolerant reader had to forgive, in words.
         fields: The entry exactly as it stands in the stream, for dead-lettering and display.
@@ -177,6 +181,7 @@ class Task:
     reply_to: str = ""
     trace: str = ""
     role: str = ""
+    ordering_key: str = ""
     extra: Mapping[bytes, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fields: tuple[tuple[bytes, bytes], ...] = ()

@@ -34,10 +34,13 @@ MAX_FOREIGN_PAYLOAD = 4 * 1024 * 1024
 MAX_ID_BYTES = 512
 """Longest task id that is believed; take.lua holds the same bound."""
 
+MAX_ORDERING_KEY = 200
+"""Longest ordering key that is believed, in bytes; common.lua holds the same bound."""
+
 SKEW_TOLERANCE_MS = 300_000
 """A creation time further in the future than this is not believed."""
 
-_TIES = (b"correlation_id", b"reply_to", b"trace", b"role")
+_TIES = (b"correlation_id", b"reply_to", b"trace", b"role", b"ordering_key")
 
 
 def _names(*, to: bool, content_type: bool) -> tuple[bytes, ...]:
@@ -65,6 +68,7 @@ _ALIASES: Mapping[str, str] = {
         "reply_to": ("reply_to",),
         "trace": ("trace",),
         "role": ("role",),
+        "ordering_key": ("ordering_key",),
         "v": ("v",),
         "arrived": ("arrived",),
     }.items()
@@ -123,7 +127,7 @@ def encode(task: NewTask) -> tuple[tuple[bytes, ...], list[bytes]]:
         values.append(task.content_type.encode())
     values += (rfc3339(task.created_ms).encode() if task.created_ms else b"", _seconds(task.ttl_s))
     plain = _PLAIN[bool(addressee), bool(task.content_type)]
-    ties = (task.correlation_id, task.reply_to, task.trace, task.role)
+    ties = (task.correlation_id, task.reply_to, task.trace, task.role, task.ordering_key)
     if not any(ties) and not task.extra:
         values.append(WIRE_VERSION)
         return plain, values
@@ -183,6 +187,7 @@ def read_any_entry(lane: Lane, entry_id: str, fields: Fields) -> Task | Malforme
         reply_to=_text(known.get("reply_to")),
         trace=_text(known.get("trace")),
         role=_text(known.get("role")),
+        ordering_key=_ordering_key(known.get("ordering_key"), notes),
         extra=extra,
         notes=(*notes, *_disagreements(known, lane)),
         fields=raw,
@@ -352,7 +357,7 @@ def _sort_out(raw: Fields, notes: list[str]) -> tuple[dict[str, bytes], dict[byt
     return known, extra
 
 
-_CARRIED = frozenset({"id", "type", "attempt", "arrived"})
+_CARRIED = frozenset({"id", "type", "attempt", "arrived", "ordering_key"})
 """Fields that the bus itself adds to a foreign entry when it is tried again; they do not make it another entry."""
 
 
@@ -446,6 +451,14 @@ def _seconds_of(value: bytes) -> float | None:
 def _task_id(value: bytes | None) -> str:
     """An id becomes part of a key, so an absurdly long one does not count as one."""
     return "" if value is None or len(value) > MAX_ID_BYTES else _text(value)
+
+
+def _ordering_key(value: bytes | None, notes: list[str]) -> str:
+    """It becomes part of a key as well."""
+    if value is None or len(value) <= MAX_ORDERING_KEY:
+        return _text(value)
+    notes.append("ordering key is too long")
+    return ""
 
 
 def _integer(value: bytes | None) -> int | None:

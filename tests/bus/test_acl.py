@@ -94,9 +94,12 @@ async def agent_duties(bus: Bus, state_of: Callable[[str], str | None], *, beats
     """Publish, work until everything is settled, leave, and beat."""
     await bus.publish("ok", id="ok")
     await bus.publish("retried", id="retried", queue="coding")
-    await bus.publish("long", id="long", delay=0.01)
+    # The last of a key is parked for longer than a lease, so that whoever recovers meets it.
+    names = ("long", "longer", "longest")
+    for name in names:
+        await bus.publish("long", id=name, delay=0.01, ordering_key="k")
     async with working(bus):
-        ends = {"ok": "done", "retried": "done", "long": "done", "orphan": "done", "foreign": "dead"}
+        ends = {"ok": "done", "retried": "done", "orphan": "done", "foreign": "dead", **dict.fromkeys(names, "done")}
         await eventually(lambda: {name: state_of(name) for name in ends} == ends)
         await asyncio.sleep(0.05)  # It waits for work now, and stopping has to end that.
     # Tidying is a worker's duty as well, but once a minute.

@@ -366,5 +366,5 @@ async def test_a_task_is_stowed_only_where_it_must_be_and_redeemed_as_it_was(tmp
     task = await redeemed(store, taken)
     assert (task.payload, task.content_type, task.id) == (LARGE, "image/png", "2")
     assert await redeemed(store, task) is task
-    with pytest.raises(BlobError, match="this worker has none"):
+    with pytest.raises(BlobError, match="this client has none"):
         await redeemed(None, taken)

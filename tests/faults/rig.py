@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -227,7 +228,10 @@ class Rig:
             await running
 
     async def publish(self, bus: Bus, kind: str, payload: object = None, **options: Any) -> str:
-        """Publish a task and note that it was acknowledged."""
+        """Publish a task and note that it was acknowledged, and its ordering key."""
+        if key := options.get("ordering_key"):
+            options.setdefault("id", uuid.uuid4().hex)
+            self.history.keys[options["id"]] = key
         answer = await bus.publish(kind, json.dumps(payload or {}), **options)
         self.history.acknowledged.add(answer.id)
         return answer.id

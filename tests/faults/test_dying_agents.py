@@ -21,11 +21,13 @@ LEASE_S = 1.0
 
 
 async def test_killed_agents_lose_nothing_and_settle_nothing_twice(any_rig: Rig, soak: bool) -> None:
-    """Agents killed in the middle of their work, again and again, leave every task settled once."""
+    """Agents killed in the middle of their work, again and again, leave every task settled once, and keep its order."""
     tasks, kills = (3000, 50) if soak else (150, 4)
     dice = random.Random(4)
     async with Bus.connect(any_rig.url) as bus:
-        await asyncio.gather(*(any_rig.publish(bus, "work", {"s": 0.01}) for _ in range(tasks)))
+        # Half of them belong to twenty customers, whose tasks keep their order.
+        keys = [f"customer-{number % 20}" if number % 2 else "" for number in range(tasks)]
+        await asyncio.gather(*(any_rig.publish(bus, "work", {"s": 0.01}, ordering_key=key) for key in keys))
         team = [any_rig.spawn(f"agent-{slot}", concurrency=4, lease_s=LEASE_S) for slot in range(2)]
         for number in range(kills):
             slot = dice.randrange(len(team))

@@ -30,7 +30,9 @@ async def test_an_engine_killed_under_load_loses_nothing_acknowledged(any_rig: R
         await asyncio.gather(*(agent.up() for agent in agents))
         for death in range(deaths):
             producing = [
-                asyncio.create_task(any_rig.publish(bus, "work", {"s": 0.005}, id=f"t-{death}-{number}"))
+                asyncio.create_task(
+                    _publish(any_rig, bus, f"t-{death}-{number}", f"k{number % 7}" if number % 2 else "")
+                )
                 for number in range(burst)
             ]
             await eventually(lambda: any(agent.in_hand for agent in agents))
@@ -43,6 +45,10 @@ async def test_an_engine_killed_under_load_loses_nothing_acknowledged(any_rig: R
     await any_rig.dismiss(*agents)
     any_rig.reconnect()
     await any_rig.judge()
+
+
+async def _publish(rig: Rig, bus: Bus, task: str, key: str) -> str:
+    return await rig.publish(bus, "work", {"s": 0.005}, id=task, ordering_key=key)
 
 
 async def _lost_or_done(bus: Bus, producing: list[asyncio.Task[str]]) -> None:

@@ -2,7 +2,8 @@
 
 I1 every acknowledged task reached one terminal state, once; I2 there are no tasks that nobody published; I3 done,
 dead and cancelled are disjoint; I4 nothing is left in the lanes; I5 what ran again ran again for a reason that the
-log names; I6 what is not declared expires; I7 connections and coroutines are gone.
+log names; I6 what is not declared expires; I7 connections and coroutines are gone. Besides, tasks of one ordering key
+ran one after another, as they had arrived.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from observatory.model.task import TaskState
 from tests.conftest import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from observatory.bus import Bus
     from observatory.model.event import Event
@@ -46,6 +47,9 @@ _TERMINAL = {
 }
 
 
+_ARRIVALS = frozenset({EventKind.PUBLISHED, EventKind.OBSERVED, EventKind.PROMOTED, EventKind.REQUEUED})
+
+
 @dataclass
 class History:
     """What the outside world knows.
@@ -54,12 +58,14 @@ class History:
         acknowledged: Tasks whose publish was answered.
         unsure: Tasks whose publish failed without a clear answer: they may be there or not.
         begun: How often a handler began with each task, by its own account.
+        keys: The ordering key of each task that has one.
         disturbed: Words that stand in the names of consumers that were killed, stopped or cut off.
     """
 
     acknowledged: set[str] = field(default_factory=set)
     unsure: set[str] = field(default_factory=set)
     begun: Counter[str] = field(default_factory=Counter)
+    keys: dict[str, str] = field(default_factory=dict)
     disturbed: set[str] = field(default_factory=set)
 
 
@@ -93,6 +99,7 @@ async def verdict(bus: Bus, raw: Any, history: History) -> list[str]:
         *_dead_letters(log, raw),
         *_left_in_lanes(raw),
         *_executions(log, history),
+        *out_of_order(log, history.keys),
         *_lasting_keys(raw),
     ]
 
@@ -148,9 +155,16 @@ def _left_in_lanes(raw: Any) -> Iterator[str]:
         for group in raw.xinfo_groups(key):
             if group["pending"] or group["lag"] != 0:
                 yield f"I4 {key}: group {group['name']} has {group['pending']} pending, lag {group['lag']}"
-    for key, count in (("tasks:delayed", raw.zcard), ("tasks:delayed:bodies", raw.hlen)):
+    for key, count in (
+        ("tasks:delayed", raw.zcard),
+        ("tasks:delayed:bodies", raw.hlen),
+        ("tasks:parked", raw.hlen),
+        ("tasks:turns", raw.zcard),
+    ):
         if left := count(f"{PREFIX}:{key}"):
             yield f"I4 {key}: {left}"
+    for key in sorted(raw.scan_iter(f"{PREFIX}:order:*", count=1000)):
+        yield f"I4 {key}: {raw.zrange(key, 0, -1)}"
 
 
 def _executions(log: Sequence[Event], history: History) -> Iterator[str]:
@@ -171,6 +185,26 @@ def _executions(log: Sequence[Event], history: History) -> Iterator[str]:
     for task, begun in sorted(history.begun.items()):
         if begun > allowed[task]:
             yield f"I5 {task}: began {begun} times, the log explains {allowed[task]}"
+
+
+def out_of_order(log: Sequence[Event], keys: Mapping[str, str]) -> Iterator[str]:
+    """Say which tasks began while an earlier one of the same ordering key was not settled.
+
+    Args:
+        log: Facts, oldest first.
+        keys: Ordering key by task.
+    """
+    unsettled: dict[str, list[str]] = {}
+    for event in log:
+        if event.task not in keys:
+            continue
+        waiting = unsettled.setdefault(keys[event.task], [])
+        if event.kind in _ARRIVALS and event.task not in waiting:
+            waiting.append(event.task)
+        elif event.kind in {EventKind.TAKEN, EventKind.REDELIVERED} and waiting[:1] != [event.task]:
+            yield f"{event.task}: began before {waiting[:1]} of the same key was settled"
+        elif event.kind in {*_TERMINAL, EventKind.LOST_PAYLOAD} and event.task in waiting:
+            waiting.remove(event.task)
 
 
 def _lasting_keys(raw: Any) -> Iterator[str]:

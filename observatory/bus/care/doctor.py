@@ -44,9 +44,9 @@ _PAGE: Final = 1000
 
 _TYPES: Final = (
     (r"tasks:(dlq|trash)|heartbeats|audit|events:.+|messages:.+|reply:.+", "stream"),
-    (r"tasks:delayed|agents:seen", "zset"),
+    (r"tasks:(delayed|turns)|agents:seen|order:.+", "zset"),
     (
-        r"tasks:delayed:bodies|tasks:paused|tasks:kept|agents|cursors|durable|dedupe:.+|density:.+|keyframes:.+|task:.+",
+        r"tasks:(delayed:bodies|paused|kept|parked)|agents|cursors|durable|(dedupe|density|keyframes|task):.+",
         "hash",
     ),
     (r"tasks:queues|tasks:cancelled", "set"),

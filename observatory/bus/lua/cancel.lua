@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
 -- Cancel a task by id, wherever it is. ARGV: prefix, id, who
--- A queued entry is only marked: deleting what a group was not given yet would ruin its lag. `take` drops it.
+-- A queued entry is only marked, unless it is parked: deleting what a group was not given yet would ruin its lag.
+-- `take` drops it.
 -- Returns 'cancelled', 'requested' (it runs; its worker will stop it), 'settled' (too late) or 'unknown'.
 
 local id, who = ARGV[2], ARGV[3]
-local record = recall(id, 'state', 'lane', 'entry', 'attempt', 'type')
+local record = recall(id, 'state', 'lane', 'entry', 'attempt', 'type', 'parked')
 local state, stream, entry = record[1], record[2], record[3]
 if not state then return 'unknown' end
 if state == 'done' or state == 'dead' then return 'settled' end
@@ -21,8 +22,17 @@ local function in_hand()
 end
 
 if state == 'delayed' then
+  local packed = redis.call('HGET', PREFIX .. ':tasks:delayed:bodies', entry)
   redis.call('ZREM', PREFIX .. ':tasks:delayed', entry)
   redis.call('HDEL', PREFIX .. ':tasks:delayed:bodies', entry)
+  local readable, body = pcall(cmsgpack.unpack, packed or '')
+  local key = readable and type(body) == 'table' and type(body.fields) == 'table' and key_of(body.fields)
+  if key then order().release(key, id) end
+elseif record[6] and redis.call('HEXISTS', PARKED, record[6]) == 1 then
+  local key = order().unpark(record[6])
+  drop(stream, entry)
+  take_off(string.match(record[6], '^(.-)\31'))
+  order().release(key, id)
 else
   redis.call('SADD', CANCELLED, id)
   redis.call('EXPIRE', CANCELLED, RECORD_TTL)
@@ -32,6 +42,7 @@ else
     return 'requested'
   end
 end
+if turned then redis.call('PUBLISH', PREFIX .. ':control', 'wake') end
 remember(id, RECORD_TTL, 'state', 'cancelled', 'owner', '')
 event('cancelled', id, record[5] or '', stream, who, record[4] or '1', '', '', '')
 count_events()

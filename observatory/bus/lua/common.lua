@@ -229,6 +229,27 @@ local function bury(stream, entry, fields, id, type, consumer, attempt, reason, 
   return sid
 end
 
+local function order_key(key)
+  return PREFIX .. ':order:' .. key
+end
+
+local MAX_KEY = 200  -- as in wire.py
+local function fit_key(key)
+  return key and key ~= '' and #key <= MAX_KEY and key or nil
+end
+
+-- The ordering key of an entry, or nil.
+local function key_of(fields)
+  return fit_key(get(fields, 'ordering_key'))
+end
+
+-- Put a task at the end of the order of its key, unless it has a place there.
+local function enlist(key, id)
+  local last = redis.pcall('ZRANGE', order_key(key), -1, -1, 'WITHSCORES')
+  if last.err then return end
+  redis.call('ZADD', order_key(key), 'NX', (tonumber(last[2]) or 0) + 1, id)
+end
+
 -- What was packed by the publisher or by a failed attempt becomes an entry of its lane. What cannot, because the
 -- lane is not a stream or the body not ours, waits five seconds more.
 local function promote(limit)
@@ -243,6 +264,8 @@ local function promote(limit)
     if sid then
       remember(body.id, RECORD_TTL, 'state', 'queued', 'lane', body.stream, 'entry', sid, 'attempt', body.attempt,
         'owner', '')
+      local key = key_of(body.fields)
+      if key then enlist(key, body.id) end
       event('promoted', body.id, body.type, body.stream, '', body.attempt, '', '', '')
       redis.call('HDEL', bodies, member)
       redis.call('ZREM', delayed, member)

@@ -10,7 +10,8 @@ for _, flat in ipairs(consumers) do
   local info = {}
   for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
   -- A worker asks at least once a second, so `idle` tells whether its process lives; it is older than `inactive`.
-  if info['pending'] == 0 and info['idle'] > GONE_MS then
+  -- What waits for its ordering key is nobody's.
+  if info['pending'] == 0 and (info['idle'] > GONE_MS or info['name'] == '~parked') then
     redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[2], info['name'])
     removed = removed + 1
   end

@@ -15,6 +15,7 @@ for i = 1, tonumber(ARGV[3]) do
   for j = 1, tonumber(ARGV[at + 2]) do
     names[j] = ARGV[at + 2 + j]
     if names[j] == 'ttl' then names.ttl = j end
+    if names[j] == 'ordering_key' then names.key = j end
   end
   shapes[i] = names
   at = at + 3 + #names
@@ -83,6 +84,8 @@ while at <= #ARGV do
     remember(id, math.ceil(wait / 1000 + math.min(lives, RECORD_TTL)) + SETTLED_TTL, 'state', outcome, 'lane', stream, 'entry', entry, 'type', type)
     -- After a jump of the clock ids stay in the future; the record says when the task really came.
     if outcome == 'queued' and id_ms(entry) > NOW + 1000 then remember(id, nil, 'arrived', NOW_TEXT) end
+    -- Scheduled work takes its place in the order when it is due.
+    if names.key and outcome == 'queued' then enlist(fields[2 * names.key], id) end
     event(wait > 0 and 'scheduled' or 'published', id, type, stream, sender, '1', '', '', '')
   end
   answers[#answers + 1] = outcome == 'queued' and entry or {outcome, entry, twin or ''}

@@ -10,6 +10,6 @@ local groups = said.state == 'queued' and said.lane and said.entry and redis.pca
 if groups.err then groups = {} end
 for _, info in ipairs(groups) do
   local row = redis.call('XPENDING', said.lane, info[2], said.entry, said.entry, 1)[1]
-  if row then return {known, row[2]} end
+  if row and row[2] ~= '~parked' then return {known, row[2]} end
 end
 return {known, ''}

@@ -45,6 +45,8 @@ for at = 4, #ARGV, 4 do
       remember(id, RECORD_TTL, 'state', 'queued', 'lane', stream, 'entry', entry, 'attempt', '1', 'owner', '', 'type', type)
       redis.pcall('HDEL', record_key(id), 'reason')
       forget_cancel(id)
+      local key = key_of(fields)
+      if key then enlist(key, id) end
       redis.call('HSET', once, dead, entry)
       redis.call('EXPIRE', once, 3600)
       event('requeued', id, type, stream, who, '1', '', '', dead)

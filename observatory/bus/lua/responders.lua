@@ -33,7 +33,7 @@ until #names < PAGE
 local groups = redis.pcall('XINFO', 'GROUPS', ARGV[3])
 for _, group in ipairs(groups.err and {} or groups) do
   for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', ARGV[3], group[2])) do
-    if row[6] < BLOCKED_MS and redis.call('HEXISTS', known, row[2]) == 0 then return 1 end
+    if row[2] ~= '~parked' and row[6] < BLOCKED_MS and redis.call('HEXISTS', known, row[2]) == 0 then return 1 end
   end
 end
 return 0

@@ -4,11 +4,12 @@
 --   stream, entry, deliveries, outcome, id, type, attempt, run ms
 --   outcome: done | retry | snooze | dead | cancelled
 -- then for those that have more to say: place among the n, delay ms, reason, message, digest, result, its type,
---   reply stream, correlation id.
+--   reply stream, correlation id, ordering key.
 -- Returns per delivery 'settled', 'again' (this very settle was done before), 'lost' (the delivery is not ours) or
--- 'blocked' (something else stands in the place of the dead letters: try again).
+-- 'blocked' (something else stands in the place of the dead letters: try again); and behind them 'turn' if a parked
+-- task may run now.
 
-local WIDTH, EXTRA, REPLY_TTL = 8, 9, 3600000
+local WIDTH, EXTRA, REPLY_TTL = 8, 10, 3600000
 local group, consumer, n = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local behind = 5 + n * WIDTH
 local ours = held_of_all(group, consumer, 5, WIDTH, behind - 1)
@@ -16,7 +17,7 @@ local extras = {}
 for at = behind, #ARGV, EXTRA do
   extras[tonumber(ARGV[at])] = {wait = tonumber(ARGV[at + 1]), reason = ARGV[at + 2], message = ARGV[at + 3],
     digest = ARGV[at + 4], result = ARGV[at + 5], type = ARGV[at + 6], reply_to = ARGV[at + 7],
-    correlation = ARGV[at + 8]}
+    correlation = ARGV[at + 8], key = ARGV[at + 9] ~= '' and ARGV[at + 9] or nil}
 end
 local PLAIN = {wait = 0, reason = '', message = '', digest = '', result = '', reply_to = ''}
 
@@ -29,12 +30,13 @@ local function reply(extra, id, status, message)
   redis.call('PEXPIRE', extra.reply_to, REPLY_TTL)
 end
 
-local function again(stream, entry, fields, id, type, attempt, following, wait, ms, message)
+local function again(stream, entry, fields, id, type, attempt, following, wait, ms, message, key)
   local member = stream .. ' ' .. entry
   put(fields, 'attempt', following)
   if not get(fields, 'arrived') then put(fields, 'arrived', text(id_ms(entry))) end
   -- A foreign entry may carry its id under another name, or none that can be used: it keeps what it ran under.
   if get(fields, 'id') ~= id then put(fields, 'id', id) end
+  if key and get(fields, 'ordering_key') ~= key then put(fields, 'ordering_key', key) end
   delay(member, NOW + wait, stream, fields, id, type, following)
   remember(id, RECORD_TTL + math.floor(wait / 1000), 'state', 'delayed', 'entry', member, 'attempt', following,
     'owner', '', 'error', message)
@@ -54,6 +56,7 @@ end
 local function settle(at, extra)
   local stream, entry, outcome = ARGV[at], ARGV[at + 1], ARGV[at + 3]
   local id, type, attempt, ms, message = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], extra.message
+  local key, gone = extra.key, false
   if ours[stream][entry] ~= tonumber(ARGV[at + 2]) then
     return stands(id, stream, entry, outcome, attempt) and 'again' or 'lost'
   end
@@ -69,6 +72,7 @@ local function settle(at, extra)
   else
     local row = redis.call('XRANGE', stream, entry, entry)[1]
     if not row then
+      gone = true
       event('lost_payload', id, type, stream, consumer, attempt, '', ms, message)
     elseif outcome == 'dead' then
       if not bury(stream, entry, row[2], id, type, consumer, attempt, extra.reason, message, ms, extra.digest) then
@@ -76,12 +80,13 @@ local function settle(at, extra)
       end
     else
       local following = outcome == 'snooze' and attempt or text(tonumber(attempt) + 1)
-      again(stream, entry, row[2], id, type, attempt, following, extra.wait, ms, message)
+      again(stream, entry, row[2], id, type, attempt, following, extra.wait, ms, message, key)
     end
   end
   ours[stream][entry] = nil
   drop(stream, entry)
   local final = outcome ~= 'retry' and outcome ~= 'snooze'
+  if key and (final or gone) then order().release(key, id) end
   if final and extra.reply_to ~= '' then reply(extra, id, outcome, message) end
   return 'settled'
 end
@@ -90,6 +95,7 @@ local answers = {}
 for place = 1, n do
   answers[place] = settle(5 + (place - 1) * WIDTH, extras[place] or PLAIN)
 end
+if turned then answers[n + 1] = 'turn' end
 take_off(group)
 count_events()
 return answers

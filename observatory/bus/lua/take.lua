@@ -44,17 +44,19 @@ local function keep(index, row)
   local kept, started = true, 0
   -- The canonical order of fields, as `encode` in wire.py writes it; what else there is only the tolerant reader knows.
   if fields[1] == 'id' and fields[3] == 'type' and fields[5] == 'from' then
-    local id, ttl, attempt, arrived, ours = fields[2], nil, '1', nil, false
+    local id, ttl, attempt, arrived, key, ours = fields[2], nil, '1', nil, nil, false
     for i = 7, #fields, 2 do
       local name = fields[i]
       if name == 'v' then ours = true
       elseif name == 'ttl' then ttl = ttl or tonumber(fields[i + 1])
       elseif name == 'attempt' then attempt = fields[i + 1]
       elseif name == 'arrived' then arrived = tonumber(fields[i + 1])
+      elseif name == 'ordering_key' then key = fit_key(fields[i + 1])
       end
     end
     if ours and id ~= '' and #id <= 512 and ttl and ttl > 0 then
-      kept = start(KEYS[index], consumer, entry, 1, id, fields[4], attempt, arrived or id_ms(entry), ttl * 1000)
+      kept = start(KEYS[index], group, consumer, entry, 1, id, fields[4], attempt, arrived or id_ms(entry), ttl * 1000,
+        key)
       started = 1
     end
   end
@@ -64,8 +66,31 @@ local function keep(index, row)
   end
 end
 
+-- What was parked in a lane and whose turn has come goes before the rest of it. It comes as if for the first time:
+-- nobody has run it under the deliveries before.
+local function serve_turns(index)
+  local stream = KEYS[index]
+  local head = group .. '\31' .. stream .. '\31'
+  local places = redis.call('ZRANGEBYLEX', TURNS, '[' .. head, '(' .. group .. '\31' .. stream .. '\32', 'LIMIT', 0, want)
+  for _, place in ipairs(places) do
+    local entry = string.sub(place, #head + 1)
+    local key, id = order().unpark(place)
+    local claimed = redis.pcall('XCLAIM', stream, group, consumer, 0, entry, 'RETRYCOUNT', 1, 'JUSTID')
+    local row = claimed[1] and redis.call('XRANGE', stream, entry, entry)[1]
+    if row then
+      keep(index, row)
+    else
+      redis.call('ZREM', TURNS, place)
+      event('lost_payload', id or '', '', stream, consumer, '0', '', '', entry)
+      if key then order().release(key, id) end
+    end
+  end
+end
+
+local any_turns = redis.call('EXISTS', TURNS) == 1
 local function serve(index, most)
   local stream = KEYS[index]
+  if any_turns then serve_turns(index) end
   while most > 0 and want > 0 do
     local entries, problem = read(stream, math.min(want, most))
     if problem then
@@ -103,6 +128,10 @@ for index, stream in ipairs(KEYS) do
     -- Entries that are diverted fill no slot; a bound on them bounds this call.
     serve(index, want + 256)
   end
+end
+-- What was diverted above may have made room for the next of its key.
+for index, stream in ipairs(turned and KEYS or {}) do
+  if want > 0 and not paused[stream] then serve_turns(index) end
 end
 take_off(group)
 count_events()

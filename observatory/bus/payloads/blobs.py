@@ -1,4 +1,6 @@
-"""Claim checks: payloads that are too large for a lane lie in a blob store, and the task carries a reference.
+"""Claim checks: payloads that are too large for a stream lie in a blob store, and the entry carries a reference.
+
+That goes for tasks, for what their handlers return, for messages and for broadcasts.
 
 A reference is small JSON of the type `application/vnd.observatory.claim+json`:
 `{"digest": "sha256:…", "size": N, "content_type": "…", "store": "<URL without secrets>"}`. The digest is the name of
@@ -16,20 +18,26 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from observatory.bus.payloads.payload import Payload, written
 from observatory.bus.payloads.shelves import Folder, Remote, Shelf
 from observatory.bus.tasks.handlers import MalformedPayloadError
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import ObservatoryError, UsageError
+from observatory.model.message import NewMessage, Note
+from observatory.model.task import NewTask
 from observatory.model.text import line
 from observatory.model.wire import MAX_PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from observatory.model.task import NewTask, Task
+    from observatory.model.task import Task
+
+New = TypeVar("New", NewTask, NewMessage)
+AnyNote = TypeVar("AnyNote", bound=Note)
 
 CLAIM_TYPE: Final = "application/vnd.observatory.claim+json"
 """MIME type of a reference."""
@@ -121,17 +129,49 @@ def read_claim(reference: bytes) -> Claim:
     return Claim(named[1], size, kind, store)
 
 
-async def stowed(store: BlobStore | None, task: NewTask) -> NewTask:
-    """Return *task* as it can be published: a payload that is too large is put into *store*, if there is one.
+async def stowed(store: BlobStore | None, new: New) -> New:
+    """Return a task or message as it can be sent: a payload that is too large is put into *store*, if there is one.
 
     Raises:
         UsageError: It is too large for the store as well.
         BlobStoreError: The store does not take it.
     """
-    if store is None or len(task.payload) <= MAX_PAYLOAD:
-        return task
-    reference = await store.put(task.payload, task.content_type)
-    return replace(task, payload=reference, content_type=CLAIM_TYPE)
+    if store is None or len(new.payload) <= MAX_PAYLOAD:
+        return new
+    reference = await store.put(new.payload, new.content_type)
+    return replace(new, payload=reference, content_type=CLAIM_TYPE)
+
+
+async def packed(store: BlobStore | None, payload: Payload) -> tuple[bytes, str]:
+    """Return what travels for *payload*, and its MIME type: the payload as it is written, or a reference to it.
+
+    Raises:
+        UsageError: It is too large, or cannot be written as JSON.
+        BlobStoreError: The store does not take it.
+    """
+    body, content_type = written(payload, most=most_bytes(store))
+    if len(body) <= MAX_PAYLOAD or store is None:
+        return body, content_type
+    return await store.put(body, content_type), CLAIM_TYPE
+
+
+def most_bytes(store: BlobStore | None) -> int:
+    """Bytes that a payload may have where *store* is at hand."""
+    return MAX_PAYLOAD if store is None else MAX_BLOB
+
+
+async def fetched(store: BlobStore | None, payload: bytes, content_type: str) -> tuple[bytes, str]:
+    """Return a payload and its MIME type: what came, or what it refers to.
+
+    Raises:
+        BlobError: The payload cannot be had; the kind says why.
+    """
+    if not is_claim(content_type):
+        return payload, content_type
+    if store is None:
+        read_claim(payload)
+        raise BlobStoreError("the payload lies in a blob store, and this client has none", "Bus.connect(…, blobs=URL)")
+    return await store.get(payload)
 
 
 async def redeemed(store: BlobStore | None, task: Task) -> Task:
@@ -142,11 +182,19 @@ async def redeemed(store: BlobStore | None, task: Task) -> Task:
     """
     if not is_claim(task.content_type):
         return task
-    if store is None:
-        read_claim(task.payload)
-        raise BlobStoreError("the payload lies in a blob store, and this worker has none", "Bus.connect(…, blobs=URL)")
-    payload, content_type = await store.get(task.payload)
+    payload, content_type = await fetched(store, task.payload, task.content_type)
     return replace(task, payload=payload, content_type=content_type)
+
+
+async def opened(store: BlobStore | None, note: AnyNote) -> AnyNote:
+    """Return a note with its payload; one that cannot be had stays a reference, and `notes` says why."""
+    if not is_claim(note.content_type):
+        return note
+    try:
+        payload, content_type = await fetched(store, note.payload, note.content_type)
+    except BlobError as error:
+        return replace(note, notes=(*note.notes, f"the payload stays a reference: {line(str(error), 200)}"))
+    return replace(note, payload=payload, content_type=content_type)
 
 
 class BlobStore:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FACTS = 256
 """Facts that one look returns at most; look.lua stops reading the log behind it."""
 
+PARKED = "~parked"
+"""In whose name an entry is pending that waits for others of its ordering key, as in order.lua."""
+
 _KINDS = tuple(str(kind) for kind in EventKind)
 
 
@@ -93,6 +96,7 @@ def _lane(keys: Keys, row: Reply) -> LaneReading | None:
         pending += [EntryId.parse(first_pending).ms] if first_pending else []
         for consumer, held in zip(flat[::2], flat[1::2], strict=True):
             owners[_word(consumer)] = owners.get(_word(consumer), 0) + int(held)
+    parked = owners.pop(PARKED, 0)
     return LaneReading(
         lane,
         _word(stream),
@@ -102,12 +106,14 @@ def _lane(keys: Keys, row: Reply) -> LaneReading | None:
         oldest_waiting_ms=min(waiting, default=None),
         oldest_pending_ms=min(pending, default=None),
         owners=tuple(sorted(owners.items())),
+        parked=parked,
     )
 
 
 def _group(row: Reply) -> GroupReading:
-    name, lag, pending, consumers, last, entries_read, *_ = row
-    return GroupReading(_word(name), _known(lag), pending, consumers, _word(last), _known(entries_read))
+    name, lag, pending, consumers, last, entries_read, *_, owners = row
+    living = consumers - (PARKED.encode() in owners[::2])
+    return GroupReading(_word(name), _known(lag), pending, living, _word(last), _known(entries_read))
 
 
 def _letters(row: Reply) -> DeadLetterReading:

@@ -39,7 +39,8 @@ class LaneReading:
         oldest_waiting_ms: Arrival (ms of server time) of the oldest entry that some group was not given yet, or of
             the oldest there is where no group reads.
         oldest_pending_ms: Arrival (ms of server time) of the oldest entry that is pending in some group.
-        owners: Pending entries by consumer, over all groups.
+        owners: Pending entries by consumer, over all groups; without the parked ones.
+        parked: Entries that wait for others of their ordering key; they count as pending in the groups.
     """
 
     lane: Lane
@@ -51,6 +52,7 @@ class LaneReading:
     oldest_waiting_ms: int | None = None
     oldest_pending_ms: int | None = None
     owners: tuple[tuple[str, int], ...] = ()
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

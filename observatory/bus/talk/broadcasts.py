@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from observatory.bus.payloads.payload import Payload, written
+from observatory.bus.payloads.blobs import opened, packed
 from observatory.bus.talk.mail import SendOutcome, check_agent, check_message
 from observatory.bus.talk.waiting import BLOCK_MS, WaitingReader
 from observatory.bus.tasks.batch import Batcher
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from observatory.bus.keys import Keys
     from observatory.bus.links.link import Argument, Link
+    from observatory.bus.payloads.blobs import BlobStore
+    from observatory.bus.payloads.payload import Payload
     from observatory.model.clock import Clock
 
 KEPT: Final = 10_000
@@ -64,13 +66,15 @@ class Broadcasts:
         keys: Key names.
         name: Who tells, where a broadcast does not say.
         clock: Where creation times come from.
+        blobs: Where large payloads are; None for nowhere.
     """
 
-    def __init__(self, link: Link, keys: Keys, name: str, clock: Clock) -> None:
+    def __init__(self, link: Link, keys: Keys, name: str, clock: Clock, *, blobs: BlobStore | None = None) -> None:
         self._link = link
         self._keys = keys
         self._name = name
         self._clock = clock
+        self._blobs = blobs
         self._outgoing = Batcher(self._send)
         self._doorbell = Doorbell(link, keys)
 
@@ -97,7 +101,7 @@ class Broadcasts:
         Raises:
             UsageError: A field cannot be taken; the message begins with its name.
         """
-        body, content_type = written(payload)
+        body, content_type = await packed(self._blobs, payload)
         message = NewMessage(
             payload=body,
             id=uuid.uuid4().hex if id is None else id,
@@ -130,7 +134,7 @@ class Broadcasts:
                 raise UsageError(
                     f"since: {line(since, 64)!r} is not the id of an entry", "for example 0, or 1770378300000-0"
                 ) from None
-        return Hearing(self._link, self._keys, self._doorbell, agent, since or "")
+        return Hearing(self._link, self._keys, self._doorbell, agent, since or "", blobs=self._blobs)
 
     async def close(self) -> None:
         """Send what is under way, write the cursors of all readers, and close the connection."""
@@ -152,12 +156,15 @@ class Hearing:
     loop, the one that was in hand comes again. Losing the engine only pauses it.
     """
 
-    def __init__(self, link: Link, keys: Keys, doorbell: Doorbell, agent: str, since: str) -> None:
+    def __init__(
+        self, link: Link, keys: Keys, doorbell: Doorbell, agent: str, since: str, *, blobs: BlobStore | None
+    ) -> None:
         self.agent = agent
         self._link = link
         self._keys = keys
         self._doorbell = doorbell
         self._since = since
+        self._blobs = blobs
         self._position = ""
         self._waiting: deque[Broadcast | Gap] = deque()
         self._in_hand = ""
@@ -181,6 +188,8 @@ class Hearing:
     async def __anext__(self) -> Broadcast | Gap:
         """Return the next broadcast, as soon as there is one, or the gap in front of it.
 
+        A large payload that cannot be had stays a reference, and the notes say why.
+
         Raises:
             StopAsyncIteration: The reader, or the bus, was closed.
             BusError: The broadcasts cannot be read: the key holds something else, or the user may not.
@@ -190,7 +199,10 @@ class Hearing:
             self._doorbell.join(self)
         while not self._closed:
             if self._waiting:
-                item = self._waiting.popleft()
+                item = self._waiting[0]
+                if isinstance(item, Broadcast):
+                    item = await opened(self._blobs, item)
+                self._waiting.popleft()
                 self._in_hand = item.entry_id if isinstance(item, Broadcast) else ""
                 return item
             self._rung.clear()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
+from observatory.bus.payloads.blobs import most_bytes, opened, stowed
 from observatory.bus.payloads.payload import Payload, written
 from observatory.bus.talk.postman import LEASE_S, Postman, What
 from observatory.bus.tasks.batch import Batcher
@@ -22,7 +23,7 @@ from observatory.model.errors import BusBusyError, BusError, UsageError
 from observatory.model.message import Message, NewMessage, encode_message
 from observatory.model.task import DEFAULT_TTL_S, MAX_TTL_S, is_queue_name
 from observatory.model.text import line
-from observatory.model.wire import pairs
+from observatory.model.wire import MAX_PAYLOAD, pairs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from observatory.bus.keys import Keys
     from observatory.bus.links.link import Argument, Link
+    from observatory.bus.payloads.blobs import BlobStore
     from observatory.model.clock import Clock
 
 MAILBOX_BOUND: Final = 10_000
@@ -107,15 +109,26 @@ class Mail:
         keys: Key names.
         name: Who sends, where a message does not say.
         clock: Where creation times and the ages of leases come from.
+        blobs: Where large payloads are; None for nowhere.
         consumer: Name of this process as a reader of mailboxes. One is made that is never used again; give a lasting
             one only where no second process uses it: then what its former life left is read first, at once.
     """
 
-    def __init__(self, link: Link, keys: Keys, name: str, clock: Clock, *, consumer: str = "") -> None:
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        name: str,
+        clock: Clock,
+        *,
+        blobs: BlobStore | None = None,
+        consumer: str = "",
+    ) -> None:
         self._link = link
         self._keys = keys
         self._name = name
         self._clock = clock
+        self._blobs = blobs
         self._outgoing = Batcher(self._send)
         self._postman = Postman(link, clock, consumer)
 
@@ -147,7 +160,7 @@ class Mail:
             UsageError: A field cannot be taken; the message begins with its name.
             BusBusyError: The mailbox is full; nothing was added, and nothing was dropped to make room.
         """
-        body, content_type = written(payload)
+        body, content_type = written(payload, most=most_bytes(self._blobs))
         return await self.send_message(
             NewMessage(
                 payload=body,
@@ -165,8 +178,9 @@ class Mail:
     async def send_message(self, message: NewMessage) -> Sent:
         """Send one message that is complete with its id; see `send`."""
         check_agent("to", message.to)
-        check_message(message)
-        dated = message if message.created_ms else replace(message, created_ms=self._clock.now_ms())
+        stored = await stowed(self._blobs, message)
+        check_message(stored)
+        dated = stored if stored.created_ms else replace(stored, created_ms=self._clock.now_ms())
         outcome, entry_id, known = await self._outgoing.submit(dated)
         if outcome == "broken":
             raise BusError(f"message {message.id} to {message.to} was not sent: {line(entry_id)}", KEY_HINT)
@@ -189,7 +203,7 @@ class Mail:
         check_agent("agent", agent)
         if not 0 < window <= MAX_WINDOW:
             raise UsageError(f"window: {window}, must be from 1 to {MAX_WINDOW}")
-        return Inbox(self._postman, self._keys.mailbox(agent), agent, window, lease_s)
+        return Inbox(self._postman, self._keys.mailbox(agent), agent, window, lease_s, blobs=self._blobs)
 
     async def close(self) -> None:
         """Send what is under way, give back what was read and not acknowledged, and close the connection."""
@@ -217,7 +231,9 @@ class Inbox:
         lost: Payloads that somebody deleted while they were pending; each is an event as well.
     """
 
-    def __init__(self, postman: Postman, stream: str, agent: str, window: int, lease_s: float) -> None:
+    def __init__(
+        self, postman: Postman, stream: str, agent: str, window: int, lease_s: float, *, blobs: BlobStore | None
+    ) -> None:
         self.agent = agent
         self.expired = 0
         self.lost = 0
@@ -226,6 +242,7 @@ class Inbox:
         self.cursor = "0-0"
         self.is_made = False
         self._postman = postman
+        self._blobs = blobs
         self._window = window
         self._held: dict[str, Letter] = {}
         self._unread: deque[Letter] = deque()
@@ -247,7 +264,7 @@ class Inbox:
         return self
 
     async def __anext__(self) -> Letter:
-        """Return the next message, as soon as there is one.
+        """Return the next message, as soon as there is one; a large payload that cannot be had stays a reference.
 
         Raises:
             StopAsyncIteration: The inbox, or the bus, was closed.
@@ -263,7 +280,9 @@ class Inbox:
                 if self._held.get(letter.entry_id) is not letter:
                     continue
                 if not letter.is_expired(self._postman.server_ms()):
-                    return letter
+                    if (whole := await self._opened(letter)) is not None:
+                        return whole
+                    continue
                 self._postman.keep(asyncio.create_task(self._expire(letter)))
             self._arrived.clear()
             await self._arrived.wait()
@@ -326,6 +345,18 @@ class Inbox:
         self._problem = problem
         self._arrived.set()
 
+    async def _opened(self, letter: Letter) -> Letter | None:
+        """Return *letter* with its payload; None if it passed to another reader meanwhile, or the inbox was closed."""
+        try:
+            whole = await opened(self._blobs, letter)
+        except asyncio.CancelledError:
+            self._unread.appendleft(letter)
+            raise
+        if self._closed or self._held.get(letter.entry_id) is not letter:
+            return None
+        self._held[letter.entry_id] = whole
+        return whole
+
     async def _expire(self, letter: Letter) -> None:
         with contextlib.suppress(BusError):
             answer = await self._postman.settle(letter, self.stream, What.EXPIRE)
@@ -363,5 +394,7 @@ def check_message(message: NewMessage) -> None:
     """
     if not 0 < len(message.id) <= MAX_ID:
         raise UsageError(f"id: 1 to {MAX_ID} characters")
+    if len(message.payload) > MAX_PAYLOAD:
+        raise UsageError(f"payload: {len(message.payload)} bytes, {MAX_PAYLOAD} at most")
     if not 0 < message.ttl_s <= MAX_TTL_S:
         raise UsageError(f"ttl: {message.ttl_s} s, must be above zero and at most {MAX_TTL_S} s")

@@ -13,6 +13,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from observatory.bus.payloads.blobs import fetched, most_bytes
 from observatory.bus.payloads.payload import Payload, written
 from observatory.bus.talk.waiting import BLOCK_MS, WaitingReader
 from observatory.model.errors import BusError, BusUnreachableError, UsageError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from observatory.bus.keys import Keys
     from observatory.bus.links.link import Link
+    from observatory.bus.payloads.blobs import BlobStore
     from observatory.model.clock import Clock
 
 TIMEOUT_S: Final = 30.0
@@ -85,10 +87,18 @@ class Requests:
         name: Who asks.
         clock: Where creation times come from.
         publish: Publishes a task, repeats included.
+        blobs: Where large payloads are; None for nowhere.
     """
 
     def __init__(
-        self, link: Link, keys: Keys, name: str, clock: Clock, publish: Callable[[NewTask], Awaitable[Any]]
+        self,
+        link: Link,
+        keys: Keys,
+        name: str,
+        clock: Clock,
+        publish: Callable[[NewTask], Awaitable[Any]],
+        *,
+        blobs: BlobStore | None = None,
     ) -> None:
         self.stats = RequestStats()
         self._link = link
@@ -96,6 +106,7 @@ class Requests:
         self._name = name
         self._clock = clock
         self._publish = publish
+        self._blobs = blobs
         self._stream = keys.replies(uuid.uuid4().hex)
         self._last = "0-0"
         self._renew_at = -1.0
@@ -135,6 +146,7 @@ class Requests:
             RequestTimeout: The deadline passed.
             RequestFailed: The task became a dead letter, or was cancelled; the reply is in its `reply`.
             BusBusyError: The lane is full; nothing was added.
+            BlobError: The answer is large, and cannot be had from the blob store.
         """
         if not 0 < timeout <= MAX_TTL_S:
             raise UsageError(f"timeout: {timeout} s, must be above zero and at most {MAX_TTL_S} s")
@@ -142,7 +154,7 @@ class Requests:
             raise UsageError(f"queue: {line(queue, 64)!r} cannot name one")
         if priority not in tuple(Priority):
             raise UsageError(f"priority: {line(priority, 64)!r} is none of {', '.join(Priority)}")
-        body, content_type = written(payload)
+        body, content_type = written(payload, most=most_bytes(self._blobs))
         ident = uuid.uuid4().hex
         task = NewTask(
             type,
@@ -180,7 +192,8 @@ class Requests:
             del self._waiting[task.id]
         if reply.status != ReplyStatus.DONE:
             raise RequestFailed(reply)
-        return reply
+        body, content_type = await fetched(self._blobs, reply.payload, reply.content_type)
+        return replace(reply, payload=body, content_type=content_type)
 
     async def close(self) -> None:
         """Fail what still waits, and close the connection; the stream of replies is removed."""

@@ -81,6 +81,7 @@ class Settlement:
         reply_to: Stream that waits for an answer; empty if none.
         correlation_id: What the answer is to be known by.
         digest: Where the error came from, for a dead letter.
+        ordering_key: What the next task of the same key waits for; empty if it has none.
     """
 
     stream: str
@@ -99,11 +100,12 @@ class Settlement:
     reply_to: str = ""
     correlation_id: str = ""
     digest: str = ""
+    ordering_key: str = ""
 
     @property
     def has_extras(self) -> bool:
         """There is something to say that most settlements do not say."""
-        return self.outcome is not Outcome.DONE or self.result is not None or bool(self.reply_to)
+        return self.outcome is not Outcome.DONE or self.result is not None or bool(self.reply_to or self.ordering_key)
 
     def arguments(self) -> tuple[str | int, ...]:
         """Return what every settlement says, in the order that `settle.lua` reads."""
@@ -113,7 +115,8 @@ class Settlement:
     def extras(self) -> tuple[str | bytes | int, ...]:
         """Return what most settlements do not say, in the order that `settle.lua` reads."""
         failure = (round(self.delay_s * 1000), self.reason, self.message, self.digest)
-        return (*failure, self.result or b"", self.result_type, self.reply_to, self.correlation_id)
+        answer = (self.result or b"", self.result_type, self.reply_to, self.correlation_id)
+        return (*failure, *answer, self.ordering_key)
 
 
 def settle_arguments(group: str, consumer: str, settlements: Sequence[Settlement]) -> list[str | bytes | int]:

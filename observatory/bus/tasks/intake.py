@@ -176,7 +176,7 @@ class Intake:
         for delivery in deliveries:
             task = delivery.task
             args += (delivery.stream, task.entry_id, delivery.deliveries, task.id, task.type, task.attempt)
-            args += (task.arrived_ms, round(task.ttl_s * 1000))
+            args += (task.arrived_ms, round(task.ttl_s * 1000), task.ordering_key)
         return [answer == 1 for answer in await self.bus.connection.call("adopt", args)]
 
     async def recover(self, most: int, held: Container[tuple[str, str]]) -> list[Delivery]:

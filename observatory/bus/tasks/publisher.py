@@ -11,7 +11,7 @@ from observatory.bus.tasks.durable import DurableWriter
 from observatory.model.errors import BusBusyError, BusError, UsageError
 from observatory.model.task import MAX_TTL_S, SHARED, is_queue_name
 from observatory.model.text import line
-from observatory.model.wire import ABSENT_WORDS, MAX_PAYLOAD, encode
+from observatory.model.wire import ABSENT_WORDS, MAX_ORDERING_KEY, MAX_PAYLOAD, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -149,6 +149,7 @@ def check(task: NewTask) -> None:
         and len(task.payload) <= MAX_PAYLOAD
         and 0 < task.ttl_s <= MAX_TTL_S
         and 0 <= task.delay_s <= MAX_TTL_S
+        and (not task.ordering_key or _fits_order(task.ordering_key))
     ):
         return
     size = len(task.payload)
@@ -160,9 +161,17 @@ def check(task: NewTask) -> None:
         (size > MAX_PAYLOAD, f"payload: {size} bytes, {MAX_PAYLOAD} at most"),
         (not 0 < task.ttl_s <= MAX_TTL_S, f"ttl: {task.ttl_s} s, must be above zero and at most {MAX_TTL_S} s"),
         (not 0 <= task.delay_s <= MAX_TTL_S, f"delay: {task.delay_s} s, must be from zero to {MAX_TTL_S} s"),
+        (
+            bool(task.ordering_key) and not _fits_order(task.ordering_key),
+            f"ordering_key: 1 to {MAX_ORDERING_KEY} bytes that mean something",
+        ),
     ):
         if wrong:
             raise UsageError(problem)
+
+
+def _fits_order(key: str) -> bool:
+    return key not in ABSENT_WORDS and len(key.encode("utf-8", "replace")) <= MAX_ORDERING_KEY
 
 
 def _decoded(answer: bytes | Sequence[bytes]) -> Answer:

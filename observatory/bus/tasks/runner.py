@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from observatory.bus.payloads.blobs import is_claim, redeemed
-from observatory.bus.payloads.payload import written
+from observatory.bus.payloads.blobs import is_claim, packed, redeemed
 from observatory.bus.tasks.delivery import Outcome, Settlement, TaskContext
 from observatory.bus.tasks.handlers import ANY_TYPE, DoNotRetry, MalformedPayloadError, Snooze
 from observatory.model.dead_letter import Reason
@@ -88,10 +87,10 @@ class Runner:
         limit = None if handler.timeout_s is None else asyncio.timeout(handler.timeout_s)
         try:
             if limit is None:
-                return self._done(delivery, await self._call(handler, delivery.task, context))
+                return await self._done(delivery, await self._call(handler, delivery.task, context))
             async with limit:
                 result = await self._call(handler, delivery.task, context)
-            return self._done(delivery, result)
+            return await self._done(delivery, result)
         except Snooze as order:
             return replace(self._settlement(delivery, Outcome.SNOOZE, "", str(order)), delay_s=order.seconds)
         except DoNotRetry as error:
@@ -107,11 +106,11 @@ class Runner:
             task = await redeemed(self.bus.blobs, task)
         return await handler.call(task, context)
 
-    def _done(self, delivery: Delivery, result: Any) -> Settlement:  # noqa: ANN401 - a result may be anything
+    async def _done(self, delivery: Delivery, result: Any) -> Settlement:  # noqa: ANN401 - a result may be anything
         if result is None:
             return self._settlement(delivery, Outcome.DONE)
         try:
-            payload, content_type = written(result)
+            payload, content_type = await packed(self.bus.blobs, result)
         except UsageError as error:
             raise DoNotRetry(f"result {error.problem}") from error
         done = self._settlement(delivery, Outcome.DONE)
@@ -143,6 +142,7 @@ class Runner:
             message=message,
             reply_to=task.reply_to,
             correlation_id=task.correlation_id,
+            ordering_key=task.ordering_key,
         )
 
 

@@ -30,14 +30,21 @@ class Settler:
         group: Consumer group.
         consumer: Consumer.
         answered: Called with a delivery, its settlement, and `settled`, `again` or `lost`.
+        turned: Called when a settlement has freed an ordering key that something waited for.
     """
 
     def __init__(
-        self, link: Link, group: str, consumer: str, answered: Callable[[Delivery, Settlement, str], None]
+        self,
+        link: Link,
+        group: str,
+        consumer: str,
+        answered: Callable[[Delivery, Settlement, str], None],
+        turned: Callable[[], None],
     ) -> None:
         self._link = link
         self._head = (group, consumer)
         self._answered = answered
+        self._turned = turned
         self._waiting: deque[tuple[Delivery, Settlement]] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -77,7 +84,11 @@ class Settler:
         args = settle_arguments(*self._head, batch)
         while True:
             try:
-                return [answer.decode() for answer in await self._link.call("settle", args)]
+                answers = [answer.decode() for answer in await self._link.call("settle", args)]
             except BusError as error:
                 log.warning("settling %d deliveries: %s", len(batch), error)
                 await asyncio.sleep(random.uniform(0.5, 1.5))
+            else:
+                if len(answers) > len(batch):
+                    self._turned()
+                return answers[: len(batch)]

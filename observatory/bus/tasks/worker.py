@@ -128,7 +128,7 @@ class Worker:
         order = Order((f"@{agent}", *self._queues), aging or {}, weights or {})
         self.intake = Intake(bus, order, group, self.consumer, lease_s=lease_s, max_deliveries=max_deliveries)
         self._runner = Runner(bus, self.consumer, prepare(handlers, middleware, retry_delays, self._pool))
-        self._settler = Settler(bus.connection, group, self.consumer, self._answered)
+        self._settler = Settler(bus.connection, group, self.consumer, self._answered, self._wake)
         self._held: dict[tuple[str, str], Delivery] = {}
         self._handling: set[asyncio.Task[None]] = set()
         self._ready: list[Delivery] = []
@@ -225,6 +225,8 @@ class Worker:
 
     async def _adopt(self, free: int) -> None:
         """Start deliveries that did not come by `take`, most urgent first, as many as there are free slots."""
+        # What was parked after a read brought it may have come by a take since, under the same token.
+        self._ready = [delivery for delivery in self._ready if delivery.key not in self._held]
         self._ready.sort(key=lambda delivery: self.intake.rank(delivery.stream))
         chosen = self._ready[:free]
         answers = await self.intake.adopt(chosen)
