@@ -8,7 +8,7 @@ from observatory.settings.load import SettingRow, describe, load, save_choice
 from observatory.settings.mask import mask
 from observatory.settings.paths import config_file, data_dir, state_dir, themes_dir
 from observatory.settings.schema import SETTINGS, Setting, Settings
-from observatory.settings.themes import ThemeSet, ThemeSpec, themes
+from observatory.settings.themes import ThemeSet, ThemeSpec, themes, themes_stamp
 
 __all__ = [
     "SETTINGS",
@@ -26,4 +26,5 @@ __all__ = [
     "state_dir",
     "themes",
     "themes_dir",
+    "themes_stamp",
 ]

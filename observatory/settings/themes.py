@@ -151,6 +151,25 @@ def themes(extra_dir: Path | None = None) -> ThemeSet:
     return ThemeSet(specs, tuple(problems))
 
 
+def themes_stamp(extra_dir: Path | None = None) -> tuple[tuple[str, int, int], ...]:
+    """Return what changes whenever a theme file of the user does: names, times of change in ns, sizes in bytes.
+
+    It reads no file, so it may be asked every second; `themes` is worth asking again when the answer differs.
+
+    Args:
+        extra_dir: The user's folder of theme files; the usual one if None. It need not exist.
+    """
+    found = []
+    for path in _files(extra_dir or paths.themes_dir(), []):
+        try:
+            status = path.stat()
+        except OSError:
+            found.append((path.name, 0, -1))
+        else:
+            found.append((path.name, status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
 def shipped_dir() -> Path:
     """Return the folder of the themes we ship: inside the wheel, or at the top of an editable checkout."""
     here = Path(__file__).parent

@@ -10,10 +10,12 @@ from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.strip import Strip
 
+from observatory.settings.contrast import CURSOR, MUTED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MUTED, _FAINT, _OLD, _QUIET = 0.42, 0.68, 0.5, 0.4
+_FAINT, _OLD, _QUIET = 0.68, 0.5, 0.4
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class Ink:
         if self._ansi:
             return Style(reverse=True)
         return Style(
-            bgcolor=self._background("background").blend(self._background("primary"), 0.35, alpha=1).rich_color
+            bgcolor=self._background("background").blend(self._background("primary"), CURSOR, alpha=1).rich_color
         )
 
     def _color(self, word: str) -> tuple[Color | None, bool]:
@@ -79,7 +81,7 @@ class Ink:
         if word in {"muted", "faint", "old"}:
             if self._ansi:
                 return None, True
-            share = {"muted": _MUTED, "faint": _FAINT, "old": _OLD}[word]
+            share = {"muted": MUTED, "faint": _FAINT, "old": _OLD}[word]
             return self._mixed("foreground", share), False
         return self._parsed(word) or self._parsed("foreground"), False
 

@@ -295,6 +295,26 @@ def test_themes_lists_what_can_be_chosen(cli: Cli) -> None:
     assert any(row["ansi"] for row in found.values())
 
 
+def test_a_theme_is_shown_and_a_file_is_checked(cli: Cli) -> None:
+    """`--show` prints every colour, `--check` says what is faint, and a broken file is an error with key and line."""
+    shown = cli("themes", "--show", "paper")
+    assert "lane-critical" in shown.out
+    assert "\x1b" not in shown.out
+    assert cli("themes", "--show", "papre").code == 2
+    text = Path(cli("themes", "--show", "paper", "--json").json["source"]).read_text()
+    mine = cli.home / "mine.toml"
+    mine.write_text(text.replace('trend = "#2b6081"', 'trend = "#e0d8c0"'))
+    checked = cli("themes", "--check", "mine.toml")
+    assert (checked.code, checked.out.splitlines()[-1]) == (0, "mine.toml is a theme: paper, light")
+    assert "faint  trend on background: contrast 1.2, at least 3 is needed" in checked.out
+    assert len(cli("themes", "--check", "mine.toml", "--json").json["faint"]) == 3
+    mine.write_text(text.replace("lane-high =", "lane-hihg ="))
+    cli("themes", "--check", "mine.toml").refused(
+        2, "mine.toml: variables.lane-hihg: line 19", "did you mean lane-high?"
+    )
+    cli("themes", "--check", "nothing.toml").refused(2, "there is no such theme file")
+
+
 def test_the_headless_demo_balances_its_books(cli: Cli) -> None:
     """One JSON object on stdout; published work is somewhere, nothing is lost, nothing settled twice."""
     outcome = cli("demo", "--headless", "--seconds", "1", "--incidents", "none", "--json")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,25 +13,19 @@ from textual.widgets import Static
 
 from observatory.model.errors import SettingsError
 from observatory.settings import ThemeSpec, themes, themes_dir
-from observatory.settings.themes import COLORS, VARIABLES
+from observatory.settings.contrast import VISIONS, contrast, distance, faint_pairs, mixed
+from observatory.settings.themes import COLORS, VARIABLES, themes_stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SHIPPED = themes().specs
+FAMILIES = (
+    ("lane-critical", "lane-high", "lane-normal", "lane-low"),
+    ("agent-alive", "agent-late", "agent-stale", "agent-dead"),
+    ("plot-1", "plot-2", "plot-3"),
+)
 GOOD = (SHIPPED["observatory-dark"].source).read_text()
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the WCAG contrast ratio of two `#rrggbb` colours, 1 to 21."""
-
-    def luminance(color: str) -> float:
-        parts = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.fixture
@@ -42,22 +38,68 @@ def user() -> Path:
 
 def test_we_ship_a_theme_for_everyone() -> None:
     """Dark, light, high contrast, colour-blind and the terminal's own colours come with the program, unbroken."""
-    assert set(SHIPPED) == {"observatory-dark", "observatory-light", "high-contrast", "colour-blind", "ansi"}
+    assert set(SHIPPED) >= {
+        *("observatory-dark", "observatory-light", "ansi"),
+        *("high-contrast", "high-contrast-light", "colour-blind", "colour-blind-light"),
+    }
+    assert len(SHIPPED) >= 8
     assert themes().problems == ()
     assert {spec.dark for spec in SHIPPED.values()} == {True, False}
 
 
 @pytest.mark.parametrize("spec", [spec for spec in SHIPPED.values() if not spec.ansi], ids=lambda spec: spec.name)
 def test_everything_can_be_read(spec: ThemeSpec) -> None:
-    """Text has at least 4.5:1 on every ground, and every colour that carries a meaning at least 3:1."""
-    for ground in (spec.background, spec.surface, spec.panel):
-        assert contrast(spec.foreground, ground) >= 4.5
-        for key in VARIABLES:
-            assert contrast(spec.variables[key], ground) >= 3, (key, ground)
-        for key in ("primary", "secondary", "accent", "warning", "error", "success"):
-            assert contrast(getattr(spec, key), ground) >= 4.5, (key, ground)
-    cursor = spec.variables["block-cursor-foreground"], spec.variables["block-cursor-background"]
-    assert contrast(*cursor) >= 4.5
+    """Text has 4.5:1 and marks 3:1 against every ground that they stand on, the row under the cursor included."""
+    assert list(faint_pairs(spec)) == []
+
+
+@pytest.mark.parametrize("spec", [SHIPPED["high-contrast"], SHIPPED["high-contrast-light"]], ids=lambda spec: spec.name)
+def test_high_contrast_is_high(spec: ThemeSpec) -> None:
+    """Whatever is read has 7:1 on the ground."""
+    for key in ("primary", "secondary", "accent", "warning", "error", "success", "foreground"):
+        assert contrast(getattr(spec, key), spec.background) >= 7, key
+
+
+@pytest.mark.parametrize("vision", ["", *VISIONS])
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family[0])
+@pytest.mark.parametrize("name", ["colour-blind", "colour-blind-light"])
+def test_every_eye_can_tell_them_apart(name: str, family: tuple[str, ...], vision: str) -> None:
+    """With every common kind of colour vision the lanes, the states of agents and the plots look different."""
+    for one, other in combinations(family, 2):
+        assert distance(SHIPPED[name].variables[one], SHIPPED[name].variables[other], vision) >= 15, (one, other)
+
+
+def test_contrast_and_distance_are_measured_right() -> None:
+    """Black on white is 21:1 and 100 apart; red and green of one lightness look alike to who lacks one of them."""
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert distance("#000000", "#ffffff") == pytest.approx(100, abs=0.1)
+    assert mixed("#000000", "#ffffff", 0.5) == "#808080"
+    alike = distance("#b05000", "#7a6a00")
+    assert distance("#b05000", "#7a6a00", "deuteranopia") < alike / 3
+
+
+def test_a_faint_theme_is_named_by_its_pairs() -> None:
+    """Grey on grey is said, with the contrast that it has and the one that is needed."""
+    said = list(faint_pairs(replace(SHIPPED["observatory-dark"], foreground="#555555")))
+    assert "foreground on background: contrast 2.6, at least 4.5 is needed" in said
+    assert all("foreground" in pair or "text" in pair for pair in said)
+
+
+def test_a_change_in_the_folder_is_noticed(user: Path) -> None:
+    """A file that comes, changes or goes gives another stamp; nothing else does."""
+    stamps = [themes_stamp()]
+    (user / "mine.toml").write_text(GOOD)
+    stamps.append(themes_stamp())
+    (user / "notes.txt").write_text("no theme")
+    assert themes_stamp() == stamps[-1]
+    (user / "mine.toml").write_text(GOOD + "\n")
+    stamps.append(themes_stamp())
+    (user / "gone.toml").symlink_to(user / "nowhere")
+    stamps.append(themes_stamp())
+    (user / "mine.toml").unlink()
+    stamps.append(themes_stamp())
+    assert len(set(stamps)) == len(stamps)
 
 
 @pytest.mark.parametrize("spec", SHIPPED.values(), ids=lambda spec: spec.name)
