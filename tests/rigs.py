@@ -26,7 +26,7 @@ PASSWORD = "primary-secret"
 SENTINEL_PASSWORD = "watcher-secret"
 NAME = "mymaster"
 
-QUIET = ("--daemonize", "no", "--save", "", "--bind", "127.0.0.1")
+QUIET = ("--daemonize", "no", "--save", "", "--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "always")
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,10 @@ class SentinelRig:
         first, *others = ports[: 1 + replicas]
         shared: tuple[str, ...] = (*QUIET, "--requirepass", PASSWORD, "--masterauth", PASSWORD)
         shared += ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
-        words = {port: [*self._listen(port), *shared, "--dbfilename", f"{port}.rdb"] for port in (first, *others)}
+        words = {
+            port: [*self._listen(port), *shared, "--dbfilename", f"{port}.rdb", "--appenddirname", f"{port}.aof"]
+            for port in (first, *others)
+        }
         for port in others:
             words[port] += ["--replicaof", f"127.0.0.1 {first}"]
         self.engines = [self._server(port, line, PASSWORD) for port, line in words.items()]

@@ -12,11 +12,10 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from observatory.bus.links.link import TRANSIENT
+from observatory.bus.links.refusals import TRANSIENT
 
 if TYPE_CHECKING:
-    from observatory.bus.keys import Keys
-    from observatory.bus.links.link import Link
+    from observatory.bus.partitions import Partitions
 
 Heard = Callable[[str, str], None]
 """Called with a word (`cancel`, `wake`) and its subject."""
@@ -29,14 +28,14 @@ log = logging.getLogger(__name__)
 class Doorbell:
     """Listens on the control channel for all workers of a process.
 
+    In a cluster every node passes on what is published at any, so one connection hears all partitions.
+
     Args:
-        link: The link to the engine.
-        keys: Key names.
+        partitions: The parts of the bus.
     """
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
-        self._channel = keys.control
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
         self._listeners: list[Heard] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -59,10 +58,10 @@ class Doorbell:
 
     async def _listen(self) -> None:
         while True:
-            client = self._link.client(timeout_s=_IDLE_S + 3)
+            client = self._partitions.seat.link.client(timeout_s=_IDLE_S + 3)
             try:
                 async with client.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(self._channel)
+                    await channel.subscribe(*(partition.keys.control for partition in self._partitions))
                     while True:
                         message = await channel.get_message(timeout=_IDLE_S)
                         if message is not None:

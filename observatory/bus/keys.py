@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from observatory.model.errors import UsageError
@@ -15,22 +15,33 @@ _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Names of all keys below *prefix*.
+    """Names of all keys of one bus, or of one partition of a bus on a cluster.
 
     Attributes:
-        prefix: First part of every key, `cortex` by default.
+        bus: Name of the bus, `cortex` by default.
+        partition: Number of the partition; None for a bus of one part, with plain names.
+        prefix: First part of every key: the name, or `{<name>:<number>}`, whose braces keep a partition in one slot.
 
     Raises:
-        UsageError: *prefix* holds anything but letters, digits, dots, dashes and underscores.
+        UsageError: *bus* holds anything but letters, digits, dots, dashes and underscores.
     """
 
-    prefix: str = "cortex"
+    bus: str = "cortex"
+    partition: int | None = None
+    prefix: str = field(init=False)
 
     def __post_init__(self) -> None:
-        if not _PREFIX.fullmatch(self.prefix):
+        if not _PREFIX.fullmatch(self.bus):
             raise UsageError(
-                f"prefix {self.prefix!r} cannot name a bus", "use letters, digits, dots, dashes and underscores"
+                f"prefix {self.bus!r} cannot name a bus", "use letters, digits, dots, dashes and underscores"
             )
+        tag = self.bus if self.partition is None else f"{{{self.bus}:{self.partition}}}"
+        object.__setattr__(self, "prefix", tag)
+
+    @property
+    def meta(self) -> str:
+        """Hash of what is to be known of a bus on a cluster before its partitions are."""
+        return f"{{{self.bus}}}:meta"
 
     def lane(self, lane: Lane) -> str:
         """Stream of a lane."""
@@ -38,10 +49,17 @@ class Keys:
         return f"{self.prefix}:tasks:{queue}{lane.priority}"
 
     def lane_of(self, stream: str) -> Lane | None:
-        """The lane whose stream is *stream*; None if that key is no lane."""
+        """The lane whose stream is *stream*, in any partition of the bus; None if that key is no lane."""
         head = f"{self.prefix}:tasks:"
         if not stream.startswith(head):
-            return None
+            if self.partition is None:
+                return None
+            number, closed, rest = stream.removeprefix(f"{{{self.bus}:").partition("}")
+            if not (closed and number.isdigit() and rest.startswith(":tasks:")):
+                return None
+            head = f"{{{self.bus}:{number}}}:tasks:"
+            if not stream.startswith(head):
+                return None
         queue, _, priority = stream[len(head) :].rpartition(":")
         if priority not in _PRIORITIES or (queue and (not is_queue_name(queue) or queue == SHARED)):
             return None

@@ -25,6 +25,7 @@ _PARTS = {
     "recover": ("clock", "ids", "common", "order", "recover"),
     "delayed": ("clock", "shown", "delayed"),
     "record": ("clock", "record"),
+    "tail": ("clock", "tail"),
     "census": ("clock", "census"),
     "census_delayed": ("clock", "census_delayed"),
 }

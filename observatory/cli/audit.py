@@ -44,10 +44,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--examples: {args.examples} is not a number of ids", "at least 0")
 
     async def look(bus: Bus) -> int:
-        from observatory.bus.care.audit import audit
-
         with about("cannot audit"):
-            found = await audit(bus.connection, bus.keys, group=args.group, examples=args.examples)
+            found = await bus.audit(group=args.group, examples=args.examples)
         if args.json:
             out_json({"url": bus.url, **as_document(found)})
         else:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HEAD = ("ID", "DIED", "REASON", "TYPE", "TASK", "TRIES", "ERROR")
 
-_ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}")
+_ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}(@\d{1,6})?")
 
 
 def register(verbs: Verbs) -> None:

@@ -41,13 +41,12 @@ def run(args: argparse.Namespace) -> int:
     """Examine the engine and the keys, and print what was found."""
 
     async def look(bus: Bus) -> int:
-        from observatory.bus.care.doctor import examine
         from observatory.model.health import Severity
 
-        found = await examine(bus.connection, bus.keys, bus.clock, ha=args.ha)
+        found = await bus.doctor(ha=args.ha)
         ill = any(finding.severity is Severity.CRIT for finding in found)
         if args.json:
-            out_json({"url": bus.connection.url, "ok": not ill, "findings": [_document(finding) for finding in found]})
+            out_json({"url": bus.url, "ok": not ill, "findings": [_document(finding) for finding in found]})
         else:
             for text in as_text(found):
                 out(text)

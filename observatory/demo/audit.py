@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from observatory.bus import Bus
-from observatory.bus.care.audit import audit
 from observatory.bus.keys import Keys
 from observatory.bus.reads.observe import Cursor
 from observatory.demo.journal import gather
@@ -204,7 +203,7 @@ async def _ask_the_bus(url: str) -> tuple[list[Event], Audit]:
             found += page.items
             after = page.after
             if after is None:
-                return found[::-1], await audit(bus.connection, bus.keys, group=GROUP)
+                return found[::-1], await bus.audit(group=GROUP)
 
 
 def _streams(client: redis.Redis, pattern: str) -> Iterator[str]:

@@ -64,7 +64,8 @@ class Event:
     """One fact of the log.
 
     Attributes:
-        id: Entry id in the day's stream, `<ms>-<seq>`, with `.<place>` behind it from the second fact of an entry on.
+        id: Entry id in the day's stream, `<ms>-<seq>`, with `.<place>` behind it from the second fact of an entry on,
+            and `@<partition>` behind that on a cluster.
         kind: What happened; text of a later version's kinds is kept as it is.
         ts_ms: Server time in ms since the epoch; the id's ms can run ahead after a clock jump.
         task: Task id, or empty.
@@ -97,15 +98,16 @@ def event_id(entry_id: str, place: int) -> str:
 
 def event_entry(ident: str) -> str:
     """Return the log entry that the fact *ident* stands in."""
-    return ident.partition(".")[0]
+    return ident.partition("@")[0].partition(".")[0]
 
 
-def event_order(ident: str) -> tuple[int, int, int]:
-    """Return what puts fact ids in the order in which the facts happened: milliseconds, sequence, place.
+def event_order(ident: str) -> tuple[int, int, int, int]:
+    """Return what puts fact ids in the order in which the facts happened: milliseconds, sequence, partition, place.
 
     Raises:
         ValueError: *ident* is not the id of a fact.
     """
-    entry, _, place = ident.partition(".")
+    fact, at, partition = ident.partition("@")
+    entry, _, place = fact.partition(".")
     ms, _, seq = entry.partition("-")
-    return int(ms), int(seq or 0), int(place or 0)
+    return int(ms), int(seq or 0), int(partition) if at else -1, int(place or 0)

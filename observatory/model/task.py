@@ -67,23 +67,33 @@ class Lane(NamedTuple):
 
 
 class EntryId(NamedTuple):
-    """A stream entry id as numbers, so that ids compare in the order the engine gave them."""
+    """A stream entry id as numbers, so that ids compare in the order the engine gave them.
+
+    On a cluster the same id may stand in several partitions: there an id names its partition, `<ms>-<seq>@<number>`.
+    """
 
     ms: int
     seq: int
+    partition: int = -1
 
     @classmethod
     def parse(cls, text: str | bytes) -> EntryId:
-        """Read `<ms>-<seq>` or `<ms>`.
+        """Read `<ms>-<seq>` or `<ms>`, and the partition behind it, if it names one.
 
         Raises:
             ValueError: *text* is not a stream entry id.
         """
-        ms, _, seq = (text.decode() if isinstance(text, bytes) else text).partition("-")
-        return cls(int(ms), int(seq or 0))
+        entry, at, partition = (text.decode() if isinstance(text, bytes) else text).partition("@")
+        ms, _, seq = entry.partition("-")
+        return cls(int(ms), int(seq or 0), int(partition) if at else -1)
+
+    @property
+    def plain(self) -> str:
+        """The id as it stands in its stream."""
+        return f"{self.ms}-{self.seq}"
 
     def __str__(self) -> str:
-        return f"{self.ms}-{self.seq}"
+        return self.plain if self.partition < 0 else f"{self.plain}@{self.partition}"
 
 
 def is_queue_name(name: str) -> bool:

@@ -57,7 +57,7 @@ async def conversation(bus: Bus, admin: Any) -> None:
         await asyncio.sleep(0.05)  # It waits now, and has to be rung.
         await all_agents.tell("second")
         await waiting
-    async with closing(Requests(link, keys, "pink", clock, bus.publish_task)) as requests:
+    async with closing(Requests(bus.partitions, "pink", clock, bus.publish_task)) as requests:
         asking = asyncio.create_task(requests.request("add", "1", queue="@scout"))
         entries = await eventually(lambda: admin.xrange("cortex:tasks:@scout:normal") or asking.done())
         fields = entries[0][1]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from observatory.bus import Bus, DoNotRetry, TaskContext
-from observatory.bus.keys import Keys
 from observatory.bus.talk.requests import NoResponder, RequestFailed, Requests, RequestTimeout
 from observatory.engine import Engine
 from observatory.model.clock import SystemClock
@@ -33,7 +32,7 @@ LANE = "cortex:tasks:normal"
 @contextlib.asynccontextmanager
 async def requesting(bus: Bus) -> AsyncIterator[Requests]:
     """Requests over the link of *bus*, as another process would have them."""
-    requests = Requests(bus.connection, Keys(), "tester", SystemClock(), bus.publish_task)
+    requests = Requests(bus.partitions, "tester", SystemClock(), bus.publish_task)
     try:
         yield requests
     finally:
@@ -201,7 +200,7 @@ async def test_a_worker_that_beats_is_somebody_who_serves(bus: Bus, requests: Re
 
 async def _serves(requests: Requests, queue: str) -> bool:
     args = (queue, f"cortex:tasks:{queue}:normal" if queue != "shared" else LANE)
-    return bool(await requests._link.call("responders", args))
+    return bool(await requests._partitions.seat.link.call("responders", args))
 
 
 async def test_what_a_handler_returns_is_the_answer(bus: Bus, requests: Requests) -> None:

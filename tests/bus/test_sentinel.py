@@ -17,11 +17,7 @@ import pytest
 import redis
 
 from observatory.bus import Bus, CancelOutcome, TaskContext
-from observatory.bus.keys import Keys
-from observatory.bus.links.link import Link
-from observatory.bus.scripts import script
-from observatory.model.clock import SystemClock
-from observatory.model.errors import BusError, BusUnreachableError, UsageError
+from observatory.model.errors import BusError, BusUnreachableError, NotDurableError, UsageError
 from observatory.model.message import Broadcast
 from observatory.model.snapshot import LinkState
 from tests.bus.conftest import working
@@ -30,9 +26,8 @@ from tests.conftest import eventually
 from tests.rigs import NAME, PASSWORD, SENTINEL_PASSWORD, SentinelRig, Server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator
 
-    from observatory.bus.links.link import Argument, Reply
     from observatory.bus.tasks.delivery import Settlement
     from observatory.model.task import Task
 
@@ -58,35 +53,6 @@ def rig() -> Iterator[SentinelRig]:
         yield running
 
 
-class UnconfirmedError(BusError):
-    """The primary has it, and not every replica said in time that it has it too."""
-
-
-class ConfirmingLink(Link):
-    """A link whose publishes wait for the replicas."""
-
-    async def call(
-        self, name: str, args: Sequence[Argument], keys: Sequence[str] | None = None, *, deadline_s: float = 10.0
-    ) -> Reply:
-        """Publish and wait in one round trip; anything else as ever."""
-        if name != "publish":
-            return await super().call(name, args, keys, deadline_s=deadline_s)
-        source = script(name, flags=self.flags).source
-
-        async def send() -> Reply:
-            async with self._client.pipeline(transaction=False) as pipe:
-                pipe.execute_command("EVAL", source, 1, self._keys.delayed, self._keys.prefix, *args)
-                # WAIT speaks of what its connection wrote: a publish that is repeated may write nothing.
-                pipe.execute_command("PUBLISH", "fence", "")
-                pipe.execute_command("WAIT", REPLICAS, CONFIRM_MS)
-                return await pipe.execute()
-
-        answers, _, confirmed = await self.attempt(send, deadline_s=deadline_s)
-        if confirmed < REPLICAS:
-            raise UnconfirmedError(f"{confirmed} replicas have it")
-        return answers
-
-
 class Flood:
     """Publishes on and on, and writes down what was acknowledged.
 
@@ -97,12 +63,11 @@ class Flood:
     """
 
     def __init__(self, url: str, rate: float = 200.0) -> None:
-        self.link = ConfirmingLink(url, Keys("cortex"))
         self.states = [LinkState.CONNECTING]
         self.plain: list[str] = []
         self.safe: list[str] = []
         self.answered: list[float] = []
-        self._bus = Bus(self.link, Keys("cortex"), "producer", SystemClock())
+        self._bus = Bus.connect(url, name="producer")
         self._rate = rate
         self._stopping = False
 
@@ -132,13 +97,13 @@ class Flood:
                 if self._stopping:
                     break
                 group.create_task(self._publish(f"t-{number}"))
-                if self.link.view.state is not self.states[-1]:
-                    self.states.append(self.link.view.state)
+                if self._bus.link.state is not self.states[-1]:
+                    self.states.append(self._bus.link.state)
                 await asyncio.sleep(1 / self._rate)
 
     async def _publish(self, task_id: str) -> None:
-        with contextlib.suppress(UnconfirmedError):
-            await self._bus.publish("x", id=task_id)
+        with contextlib.suppress(NotDurableError):
+            await self._bus.publish("x", id=task_id, durable=True)
             self.safe.append(task_id)
         self.plain.append(task_id)
         self.answered.append(time.monotonic())

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from observatory.bus import Bus, CancelOutcome, PublishOutcome
 from observatory.bus.tasks.delivery import Outcome, Settlement
+from observatory.bus.tasks.settler import Settler
 from observatory.model.dead_letter import Reason
 from observatory.model.task import TaskState
 from tests.faults.verdict import History, events_of, verdict
@@ -85,7 +86,8 @@ class Hand:
             reason=reason,
             ordering_key=task.ordering_key,
         )
-        (answer,) = await self.worker._settler._send([settlement])
+        settler = Settler(delivery.partition.link, "workers", self.worker.consumer, lambda *_: None, lambda: None)
+        (answer,) = await settler._send([settlement])
         return answer
 
     def _hold(self, begun: list[Delivery]) -> list[str]:

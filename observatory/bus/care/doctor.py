@@ -92,6 +92,11 @@ async def examine(link: Link, keys: Keys, clock: Clock, *, ha: bool | None = Non
     Raises:
         BusUnreachableError: The engine does not answer.
     """
+    return (*await examine_engine(link, clock, ha=ha), *await examine_keys(link, keys))
+
+
+async def examine_engine(link: Link, clock: Clock, *, ha: bool | None = None) -> tuple[Finding, ...]:
+    """Examine the engine behind *link*, without any keys; see `examine`."""
     reply = await _read(link, "+info", "INFO")
     info = reply if isinstance(reply, Unread) else info_of(reply)
     said = {} if isinstance(info, Unread) else info
@@ -102,8 +107,21 @@ async def examine(link: Link, keys: Keys, clock: Clock, *, ha: bool | None = Non
         *await _settings(link, said, ha=ha),
         *([info.finding("memory")] if isinstance(info, Unread) else judge_vitals(said, ha=ha)),
         await _clock(link, clock),
-        *await _keys(link, keys),
     )
+
+
+async def judge_cluster(link: Link) -> Finding:
+    """Judge what a node of a cluster says of the whole."""
+    reply = await _read(link, "+cluster|info", "CLUSTER", "INFO")
+    if isinstance(reply, Unread):
+        return reply.finding("cluster")
+    said = info_of(reply)
+    if said.get("cluster_state") != "ok":
+        failed = (
+            f"{said.get('cluster_slots_fail', '?')} slots failed, {said.get('cluster_slots_assigned', '?')} assigned"
+        )
+        return Finding("cluster", Severity.CRIT, f"the cluster is down: {failed}", "CLUSTER NODES names who is missing")
+    return Finding("cluster", Severity.OK, f"all slots are served, by {said.get('cluster_size', '?')} primaries")
 
 
 def judge_version(info: Mapping[str, str]) -> Finding:
@@ -143,6 +161,8 @@ def expected_type(keys: Keys, name: str) -> str | None:
     """Return the type that the key *name* must have; None if the bus does not know such a key."""
     if keys.lane_of(name) is not None:
         return "stream"
+    if name == keys.meta:
+        return "hash"
     rest = name.removeprefix(f"{keys.prefix}:")
     return next((kind for pattern, kind in _TYPES if re.fullmatch(pattern, rest, re.DOTALL)), None)
 
@@ -245,7 +265,8 @@ def judge_skew(skew_ms: float, error_ms: float) -> Finding:
     return Finding("clock", Severity.OK, f"the engine's clock agrees with this one within {SKEW_MS / 1000:g} s")
 
 
-async def _keys(link: Link, keys: Keys) -> list[Finding]:
+async def examine_keys(link: Link, keys: Keys) -> list[Finding]:
+    """Examine the keys below the prefix of *keys*."""
     names = await _names(link, keys)
     found = []
     if isinstance(names, Unread):

@@ -20,8 +20,14 @@ CONNECT_TIMEOUT_S: Final = 2.0
 
 SENTINEL_PORT: Final = 26379
 
+ENGINE_PORT: Final = 6379
+
+MAX_PARTITIONS: Final = 256
+"""Parts of a bus at most: each worker visits all of them four times a second."""
+
 _SCHEMES = ("redis", "rediss", "unix")
-_BEGINNINGS = "redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://"
+_BEGINNINGS = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// (with TLS: rediss+…)"
+_CLUSTER_EXAMPLE = "for example redis+cluster://:password@host1:7000,host2:7000,host3:7000"
 _EXAMPLE = "for example redis://:password@127.0.0.1:6379/0"
 _SENTINEL_EXAMPLE = "for example redis+sentinel://:password@host1:26379,host2:26379,host3:26379/mymaster"
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -31,6 +37,9 @@ _SENTINEL_PARAMETERS = frozenset({"sentinel_username", "sentinel_password"})
 _CERT_REQS = ("required", "optional", "none")
 _SENTINEL_URL = re.compile(
     r"(?P<scheme>rediss?)\+sentinel://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?"
+)
+_CLUSTER_URL = re.compile(
+    r"(?P<scheme>rediss?)\+cluster://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?"
 )
 _HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:,@\s]+))(?::(?P<port>\d{1,5}))?")
 
@@ -52,6 +61,21 @@ class Sentinels:
     credentials: dict[str, str] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterAddress:
+    """What the URL of a bus on a cluster says.
+
+    Attributes:
+        hosts: Host and port of the nodes to ask first; the others are learnt from them.
+        engine_url: URL with everything but the places of the nodes: scheme, credentials, parameters.
+        partitions: Parts that the bus is to have when it is made, and has if it is there; None to leave it open.
+    """
+
+    hosts: tuple[tuple[str, int], ...]
+    engine_url: str = field(repr=False)
+    partitions: int | None = None
+
+
 def sentinels_of(url: str) -> Sentinels | None:
     """Read `redis+sentinel://[user:password@]host[:port],…/<name>[/db]` and its `rediss+sentinel` twin.
 
@@ -66,25 +90,56 @@ def sentinels_of(url: str) -> Sentinels | None:
     found = _SENTINEL_URL.fullmatch(url)
     if found is None:
         raise UsageError(f"URL {masked(url)!r} does not begin with {_BEGINNINGS}", _SENTINEL_EXAMPLE)
-    user, at, hosts = found["authority"].rpartition("@")
-    places = [_HOST.fullmatch(host) for host in hosts.split(",")]
     path = re.fullmatch(r"/(?P<name>[^/]+)(?:/(?P<db>\d*))?", found["path"])
     if path is None:
         raise UsageError(
             f"URL {masked(url)!r} does not end in the name of a primary and, perhaps, a database",
             f"the name is that of `sentinel monitor`; {_SENTINEL_EXAMPLE}",
         )
-    read = [(m["six"] or m["name"], int(m["port"] or SENTINEL_PORT)) for m in places if m is not None]
-    if len(read) != len(places) or not all(0 < port < 65536 for _, port in read):
-        raise UsageError(
-            f"URL {masked(url)!r} cannot be read: a host or port is wrong",
-            f"{_SENTINEL_EXAMPLE}; write / and @ in a password as %2F and %40",
-        )
+    user, hosts = _places(url, found["authority"], SENTINEL_PORT, _SENTINEL_EXAMPLE)
     given = dict(parse_qsl(found["query"] or ""))
     credentials = {key.removeprefix("sentinel_"): given.pop(key) for key in _SENTINEL_PARAMETERS & given.keys()}
     database = f"/{path['db']}" if path["db"] else ""
-    engine_url = f"{found['scheme']}://{user}{at}localhost{database}?{urlencode(given)}"
-    return Sentinels(tuple(read), unquote(path["name"]), engine_url, credentials)
+    engine_url = f"{found['scheme']}://{user}localhost{database}?{urlencode(given)}"
+    return Sentinels(hosts, unquote(path["name"]), engine_url, credentials)
+
+
+def cluster_of(url: str) -> ClusterAddress | None:
+    """Read `redis+cluster://[user:password@]host[:port],…[?partitions=N]` and its `rediss+cluster` twin.
+
+    Returns:
+        What it says; None if *url* is of another scheme.
+
+    Raises:
+        UsageError: Hosts or the number of partitions are missing or cannot be read.
+    """
+    if "+cluster://" not in url:
+        return None
+    found = _CLUSTER_URL.fullmatch(url)
+    if found is None:
+        raise UsageError(f"URL {masked(url)!r} does not begin with {_BEGINNINGS}", _CLUSTER_EXAMPLE)
+    if found["path"] not in {"", "/", "/0"}:
+        raise UsageError(f"URL {masked(url)!r}: a cluster has one database only", _CLUSTER_EXAMPLE)
+    user, hosts = _places(url, found["authority"], ENGINE_PORT, _CLUSTER_EXAMPLE)
+    given = dict(parse_qsl(found["query"] or ""))
+    said = given.pop("partitions", None)
+    if said is not None and not (said.isdecimal() and 1 <= int(said) <= MAX_PARTITIONS):
+        raise UsageError(f"URL {masked(url)!r}: partitions={line(said, 32)}", f"a number from 1 to {MAX_PARTITIONS}")
+    engine_url = f"{found['scheme']}://{user}localhost?{urlencode(given)}"
+    return ClusterAddress(hosts, engine_url, None if said is None else int(said))
+
+
+def _places(url: str, authority: str, port: int, example: str) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """Read user (with its @) and hosts; *port* is that of hosts which name none."""
+    user, at, hosts = authority.rpartition("@")
+    found = [_HOST.fullmatch(host) for host in hosts.split(",")]
+    read = [(match["six"] or match["name"], int(match["port"] or port)) for match in found if match is not None]
+    if len(read) != len(found) or not all(0 < number < 65536 for _, number in read):
+        raise UsageError(
+            f"URL {masked(url)!r} cannot be read: a host or port is wrong",
+            f"{example}; write / and @ in a password as %2F and %40",
+        )
+    return f"{user}{at}", tuple(read)
 
 
 def connection_options(url: str, parse: Callable[[str], Any] = parse_url, *, shown: str = "") -> dict[str, Any]:

@@ -19,8 +19,8 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
+from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, ResponseError
 from redis.retry import Retry as SyncRetry
 
 from observatory.bus.links.address import connection_options
@@ -35,8 +35,29 @@ if TYPE_CHECKING:
 else:
     Base = ManagedBase = object
 
+REPLY_TIMEOUT_S: Final = 3.0
+MAX_CONNECTIONS: Final = 16
+
+MOVED: Final = (AskError, ClusterDownError)
+"""Answers of a node of a cluster that does not serve a slot: another does, another will, or nobody does for now."""
+
 UNAWAITED_BYTES: Final = 256 * 1024
 """Bytes that may wait in the socket's buffer before a write is awaited; a stuck peer shows in the missing reply."""
+
+
+class PlaceError(RedisConnectionError):
+    """Where the engine is could not be found out.
+
+    Args:
+        problem: Which step failed.
+        hint: The next step for whoever reads it.
+        final: Asking again will not help.
+    """
+
+    def __init__(self, problem: str, hint: str, *, final: bool = False) -> None:
+        super().__init__(problem)
+        self.hint = hint
+        self.final = final
 
 
 class Direct:
@@ -52,6 +73,9 @@ class Direct:
         kind = quick(options.get("connection_class", Connection))
         self._options = options | {"retry": Retry(NoBackoff(), 0), "connection_class": kind}
 
+    place = None
+    """There is only one."""
+
     def pool(self, *, max_connections: int, wait_s: float, reply_s: float) -> BlockingConnectionPool:
         """Return a pool of its own; see `ThroughSentinels.pool`."""
         return BlockingConnectionPool(
@@ -64,6 +88,10 @@ class Direct:
         return redis.ConnectionPool(
             max_connections=1, **{**options, "socket_timeout": reply_s, "retry": SyncRetry(NoBackoff(), 0)}
         )
+
+    def commands(self) -> BlockingConnectionPool:
+        """Return the pool for short commands."""
+        return self.pool(max_connections=MAX_CONNECTIONS, wait_s=REPLY_TIMEOUT_S, reply_s=REPLY_TIMEOUT_S)
 
     async def close(self) -> None:
         """Close what is shared by the pools: nothing."""
@@ -131,6 +159,23 @@ class _Primary(ManagedBase):
         return RedisConnectionError(f"{self.host}:{self.port} is no primary any more")
 
 
+class _Node(Base):
+    """What connections to a node of a cluster share: what it says of slots that it does not serve is passed on."""
+
+    if TYPE_CHECKING:
+        node_pool: Any
+        host: str
+        port: int
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - redis-py's own signature
+        """Read a reply."""
+        try:
+            return await super().read_response(*args, **kwargs)
+        except MOVED as error:
+            self.node_pool.heard(error, (self.host, self.port))
+            raise
+
+
 class QuickConnection(_Quick, Connection):
     """A TCP connection."""
 
@@ -149,6 +194,14 @@ class QuickPrimaryConnection(_Primary, _Quick, SentinelManagedConnection):
 
 class QuickPrimaryTlsConnection(_Primary, _Quick, SentinelManagedSSLConnection):
     """A TCP connection under TLS to the primary that Sentinels name."""
+
+
+class QuickNodeConnection(_Node, _Quick, Connection):
+    """A TCP connection to a node of a cluster."""
+
+
+class QuickNodeTlsConnection(_Node, _Quick, SSLConnection):
+    """A TCP connection under TLS to a node of a cluster."""
 
 
 _NOT_PRIMARY: Final = frozenset({b"slave", b"replica"})

@@ -9,30 +9,24 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import ssl
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import redis
 import redis.asyncio as aioredis
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    BusyLoadingError,
-    InvalidResponse,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError, RedisError, TryAgainError
 
 from observatory.bus.links.address import masked, sentinels_of
-from observatory.bus.links.connections import Direct
-from observatory.bus.links.sentinel import SentinelError, ThroughSentinels
+from observatory.bus.links.connections import REPLY_TIMEOUT_S, Direct
+from observatory.bus.links.refusals import (
+    FINAL,
+    REFUSES_WRITES,
+    REPEATABLE,
+    TRANSIENT,
+    is_final,
+    root,
+    translated,
+)
+from observatory.bus.links.sentinel import ThroughSentinels
 from observatory.bus.scripts import script
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import BusError, BusUnreachableError
@@ -40,9 +34,12 @@ from observatory.model.snapshot import LinkState, LinkView
 from observatory.model.text import line
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+
+    from redis.asyncio.connection import BlockingConnectionPool
 
     from observatory.bus.keys import Keys
+    from observatory.bus.scripts import Script
 
 Reply = Any
 """What the engine answered, in RESP2 shapes: bytes, int, None, or lists of these."""
@@ -53,82 +50,40 @@ Argument = str | bytes | int | float
 DEADLINE_S: Final = 10.0
 """Seconds after which a call that cannot reach the engine gives up."""
 
-REPLY_TIMEOUT_S: Final = 3.0
-MAX_CONNECTIONS: Final = 16
-
 LONGEST_PAUSE_S: Final = 2.0
 """Seconds between two attempts to reach an engine that is away."""
 
 FAILOVER_PAUSE_S: Final = 0.25
-"""The same where Sentinels name the engine: another one may take its place at any moment."""
+"""The same where another engine may take its place at any moment: behind Sentinels, and in a cluster."""
 
 REFUSAL_HOLDS_S: Final = 5.0
 """Seconds for which reads that succeed do not end a refusal of writes."""
 
-_REFUSED = (AuthenticationError, AuthorizationError)
-_FINAL = (*_REFUSED, InvalidResponse)
-TRANSIENT = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, TryAgainError, OSError)
-"""Failures after which the same call may succeed: the engine is away, loading, or no longer the primary."""
 
+class Way(Protocol):
+    """How connections find the engine."""
 
-class NotEnoughReplicasError(ResponseError):
-    """NOREPLICAS: nothing was written, because fewer replicas are connected than min-replicas-to-write asks for."""
+    @property
+    def place(self) -> Hashable:
+        """What is equal for links whose commands go to the same engine; None if that is not known, or only one is."""
 
+    def commands(self) -> BlockingConnectionPool:
+        """Return the pool for short commands."""
 
-class DiskRefusedError(ResponseError):
-    """MISCONF: nothing was written, because the engine cannot write its data to disk."""
+    def pool(self, *, max_connections: int, wait_s: float, reply_s: float) -> BlockingConnectionPool:
+        """Return a pool of its own; the caller closes it.
 
+        Args:
+            max_connections: Its size.
+            wait_s: Seconds to wait for a free connection.
+            reply_s: Seconds to wait for a reply.
+        """
 
-_REFUSES_WRITES = (NotEnoughReplicasError, DiskRefusedError)
-_REPEATABLE = (*TRANSIENT, NotEnoughReplicasError)
-_WRAPPED: Final = tuple(
-    # In words: a script of before Redis 7 wraps the error of a command in one of its own.
-    (re.compile(rf"(?:^|-){code} (.*)", re.DOTALL), kind)
-    for code, kind in (
-        ("NOREPLICAS", NotEnoughReplicasError),
-        ("MISCONF", DiskRefusedError),
-        ("READONLY", ReadOnlyError),
-    )
-)
+    def thread_pool(self, *, reply_s: float) -> redis.ConnectionPool:
+        """Return a pool of one synchronous connection, for a thread; the caller closes it."""
 
-_MEANINGS: Final[tuple[tuple[tuple[type[BaseException], ...], type[BusError], str, str], ...]] = (
-    (_REFUSED, BusUnreachableError, "{url} refuses the credentials: {reason}", "check user and password in the URL"),
-    (
-        (InvalidResponse,),
-        BusUnreachableError,
-        "what listens at {url} is not a Redis",
-        "check host and port in the URL",
-    ),
-    (
-        (ReadOnlyError,),
-        BusUnreachableError,
-        "{url} leads to a replica, it refuses writes",
-        "name the primary in the URL, or the Sentinels",
-    ),
-    (TRANSIENT, BusUnreachableError, "cannot reach {url}: {reason}", "is the engine running there?"),
-    (
-        (NoPermissionError,),
-        BusError,
-        "the user in the URL may not do this: {reason}",
-        "ask for the right, or use another user",
-    ),
-    (
-        (NotEnoughReplicasError,),
-        BusError,
-        "the primary refuses writes: {reason}",
-        "start replicas, or look at their link; CONFIG SET min-replicas-to-write 0 goes on without them",
-    ),
-    ((DiskRefusedError,), BusError, "the engine refuses writes: {reason}", "look at its disk and its log"),
-    ((OutOfMemoryError,), BusError, "the engine is out of memory: {reason}", "raise maxmemory, or let lanes drain"),
-)
-
-_TLS_HINTS: Final = (
-    ("CERTIFICATE_REQUIRED", "the server wants to know who asks: ssl_certfile=… and ssl_keyfile=… in the URL"),
-    ("mismatch", "use the name in the server's certificate, or ssl_check_hostname=no in the URL"),
-    ("CERTIFICATE_VERIFY_FAILED", "ssl_ca_certs=… in the URL names the file of who signed the server's certificate"),
-    ("", "does TLS listen on that port? redis:// is without TLS"),
-)
-"""What TLS's words contain, and the next step."""
+    async def close(self) -> None:
+        """Close what is shared by the pools."""
 
 
 class Link:
@@ -139,22 +94,22 @@ class Link:
             database in it.
         keys: Key names; scripts are given its prefix.
         clock: Where times of state changes come from.
+        way: How its connections find the engine, if *url* alone does not say: to one slot of a cluster.
 
     Raises:
         UsageError: *url* cannot be one.
     """
 
-    def __init__(self, url: str, keys: Keys, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, keys: Keys, clock: Clock | None = None, way: Way | None = None) -> None:
         self.url = masked(url)
-        sentinels = sentinels_of(url)
-        self._way = Direct(url) if sentinels is None else ThroughSentinels(sentinels, self.url)
-        self._longest_pause = LONGEST_PAUSE_S if sentinels is None else FAILOVER_PAUSE_S
+        self._way = _way(url, self.url) if way is None else way
+        self._longest_pause = LONGEST_PAUSE_S if isinstance(self._way, Direct) else FAILOVER_PAUSE_S
         self._keys = keys
         self._clock = clock or SystemClock()
         self._flags = True
         self._refused_at = -REFUSAL_HOLDS_S
         self.view = LinkView(LinkState.CONNECTING, self._clock.now_ms(), url=self.url)
-        self._client = self.client(max_connections=MAX_CONNECTIONS)
+        self._client = _raw(self._way.commands())
 
     def client(self, *, max_connections: int = 1, timeout_s: float = REPLY_TIMEOUT_S) -> aioredis.Redis:
         """Return a client of its own, for readers that block; the caller closes it.
@@ -163,15 +118,16 @@ class Link:
             max_connections: Size of its pool.
             timeout_s: Seconds to wait for a reply; a blocking read adds its own time to it.
         """
-        pool = self._way.pool(max_connections=max_connections, wait_s=REPLY_TIMEOUT_S, reply_s=timeout_s)
-        client = aioredis.Redis.from_pool(pool)
-        # Replies are read in their raw shapes; the stock callbacks crash on some and differ by protocol.
-        client.response_callbacks.clear()
-        return client
+        return _raw(self._way.pool(max_connections=max_connections, wait_s=REPLY_TIMEOUT_S, reply_s=timeout_s))
 
     def blocking_client(self, *, timeout_s: float = REPLY_TIMEOUT_S) -> redis.Redis:
         """Return a synchronous client with one connection of its own, for a thread; the caller closes it."""
         return redis.Redis.from_pool(self._way.thread_pool(reply_s=timeout_s))
+
+    @property
+    def place(self) -> Hashable:
+        """What is equal for links whose commands go to the same engine now."""
+        return self._way.place
 
     @property
     def flags(self) -> bool:
@@ -190,11 +146,19 @@ class Link:
             raise BusUnreachableError(
                 f"what listens at {self.url} is a Sentinel", "redis+sentinel://host:port/<name of the primary>"
             )
+        if isinstance(self._way, Direct) and "cluster" in {info.get("redis_mode"), info.get("server_mode")}:
+            raise BusUnreachableError(
+                f"what listens at {self.url} is a node of a cluster", "redis+cluster://host:port,host:port"
+            )
         if version < (6, 2):
             raise BusError(
                 f"the engine at {self.url} is version {'.'.join(map(str, version))}", "Redis 6.2 or later, or Valkey"
             )
         self._flags = version >= (7, 0)
+
+    def like(self, other: Link) -> None:
+        """Take over what *other* learnt of the engine when it was opened: all nodes of a cluster are alike."""
+        self._flags = other.flags
 
     async def close(self) -> None:
         """Close every connection of the pool."""
@@ -228,11 +192,7 @@ class Link:
         Raises:
             BusError: The engine answers no; `BusUnreachableError` if it does not answer in *deadline_s* seconds.
         """
-        chosen = script(name, flags=self._flags)
-        routed = list(keys) if keys is not None else [self._keys.delayed]
-        tail = (len(routed), *routed, self._keys.prefix, *args)
-
-        suffix = "_RO" if chosen.read_only and self._flags else ""
+        suffix, chosen, tail = self._addressed(name, args, keys)
 
         async def send() -> Reply:
             try:
@@ -242,32 +202,44 @@ class Link:
 
         return await self.attempt(send, deadline_s=deadline_s, wrote=not chosen.read_only)
 
-    async def look(self, args: Sequence[Argument], *, deadline_s: float) -> tuple[Reply, bytes | None]:
-        """Call the read-only script `look` and INFO in one round trip.
+    async def together(
+        self,
+        calls: Sequence[tuple[Link, str, Sequence[Argument]]],
+        *also: Argument,
+        deadline_s: float = DEADLINE_S,
+    ) -> tuple[list[Reply], Reply]:
+        """Call scripts for links whose commands go to the same engine, and perhaps one command more, in one round trip.
+
+        Args:
+            calls: For each its link, its name in `lua/` and its arguments behind the prefix.
+            also: A command whose refusal is no failure; none by default.
+            deadline_s: Seconds after which to give up.
 
         Returns:
-            The script's reply, and that of INFO or None where the user may not ask for it.
+            The replies of the scripts, and that of *also*: None where there was none, or the user may not ask.
 
         Raises:
             BusError: The engine answers no; `BusUnreachableError` if it does not answer in *deadline_s* seconds.
         """
-        chosen = script("look", flags=self._flags)
-        tail = (1, self._keys.delayed, self._keys.prefix, *args)
-        suffix = "_RO" if self._flags else ""
 
-        async def send() -> tuple[Reply, bytes | None]:
+        async def send() -> list[Reply]:
             async with self._client.pipeline(transaction=False) as pipe:
-                pipe.execute_command(f"EVALSHA{suffix}", chosen.sha, *tail)
-                pipe.execute_command("INFO")
-                found, info = await pipe.execute(raise_on_error=False)
-            if isinstance(found, NoScriptError):
-                found = await self._client.execute_command(f"EVAL{suffix}", chosen.source, *tail)
-            if isinstance(found, Exception):
-                raise found
-            return found, None if isinstance(info, Exception) else info
+                for link, name, args in calls:
+                    command, chosen, tail = link._addressed(name, args, None)  # noqa: SLF001 (links of one house)
+                    pipe.execute_command(f"EVALSHA{command}", chosen.sha, *tail)
+                if also:
+                    pipe.execute_command(*also)
+                return list(await pipe.execute(raise_on_error=False))
 
-        result: tuple[Reply, bytes | None] = await self.attempt(send, deadline_s=deadline_s)
-        return result
+        replies = await self.attempt(send, deadline_s=deadline_s)
+        more = replies.pop() if also else None
+        for at, (link, name, args) in enumerate(calls):
+            if isinstance(replies[at], Exception):
+                # Alone it is told what is wrong: the script is unknown, or its slot served elsewhere by now.
+                replies[at] = await link.call(name, args, deadline_s=deadline_s)
+            else:
+                link.note(None)
+        return replies, None if isinstance(more, Exception) else more
 
     def note(self, error: BaseException | None, *, wrote: bool = False) -> None:
         """Record how the engine answered; readers with a client of their own call it.
@@ -279,7 +251,12 @@ class Link:
         if error is None:
             if self.view.state is not LinkState.READY and (wrote or not self._refuses_writes()):
                 self._enter(LinkState.READY)
-        elif isinstance(error, _REFUSES_WRITES):
+        elif isinstance(error, MovedError):
+            # Nothing is lost: the next attempt goes where it points.
+            return
+        elif isinstance(error, (AskError, TryAgainError)):
+            self._enter(LinkState.DEGRADED, f"a slot is on its way to another node: {line(str(error))}")
+        elif isinstance(error, REFUSES_WRITES):
             self._refused_at = self._clock.monotonic()
             self._enter(LinkState.DEGRADED, f"writes are refused: {line(str(error))}")
         else:
@@ -304,13 +281,13 @@ class Link:
             try:
                 reply = await send()
             except (RedisError, OSError) as failure:
-                error = _root(failure)
-                self.note(error if isinstance(error, (*TRANSIENT, *_FINAL, *_REFUSES_WRITES)) else None)
+                error = root(failure)
+                self.note(error if isinstance(error, (*TRANSIENT, *FINAL, *REFUSES_WRITES)) else None)
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     # redis-py can turn the cancellation of a call into a time-out of it.
                     raise asyncio.CancelledError from failure
                 left = give_up - self._clock.monotonic()
-                if left <= 0 or not isinstance(error, _REPEATABLE) or _is_final(error):
+                if left <= 0 or not isinstance(error, REPEATABLE) or is_final(error):
                     raise translated(error, self.url) from failure
                 if isinstance(error, ReadOnlyError):
                     # A name that leads to the primary may lead to another one by now.
@@ -320,6 +297,15 @@ class Link:
             else:
                 self.note(None, wrote=wrote)
                 return reply
+
+    def _addressed(
+        self, name: str, args: Sequence[Argument], keys: Sequence[str] | None
+    ) -> tuple[str, Script, tuple[Argument, ...]]:
+        """Return what stands behind EVALSHA or EVAL, the script, and all that follows it."""
+        chosen = script(name, flags=self._flags)
+        routed = [self._keys.delayed] if keys is None else keys
+        suffix = "_RO" if chosen.read_only and self._flags else ""
+        return suffix, chosen, (len(routed), *routed, self._keys.prefix, *args)
 
     def _refuses_writes(self) -> bool:
         """Say whether writes were refused not long ago, so that an answered read does not mean that all is well."""
@@ -331,54 +317,16 @@ class Link:
             self.view = LinkView(state, self._clock.now_ms(), reason=reason, url=self.url)
 
 
-def _root(error: BaseException) -> BaseException:
-    """Return what *error* is about.
-
-    redis-py turns whatever happens while connecting into a plain connection error, and knows no class for some of the
-    engine's refusals.
-    """
-    while not isinstance(error, SentinelError) and isinstance(error.__cause__, RedisError):
-        error = error.__cause__
-    if isinstance(error, ResponseError) and not isinstance(error, ReadOnlyError):
-        for pattern, kind in _WRAPPED:
-            if found := pattern.search(str(error)):
-                return kind(found[1])
-    return error
+def _way(url: str, shown: str) -> Way:
+    sentinels = sentinels_of(url)
+    return Direct(url) if sentinels is None else ThroughSentinels(sentinels, shown)
 
 
-def _is_final(error: BaseException) -> bool:
-    """Say whether asking again would be answered the same."""
-    final = error.final if isinstance(error, SentinelError) else isinstance(error, _FINAL)
-    return final or _tls_problem(error) is not None
-
-
-def _tls_problem(error: BaseException | None) -> ssl.SSLError | None:
-    """Return what TLS says is wrong, if that is why there is no connection."""
-    while error is not None and not isinstance(error, ssl.SSLError):
-        error = error.__cause__ or error.__context__
-    return error if error is None or error.reason else None
-
-
-def translated(error: BaseException, url: str) -> BusError:
-    """Return *error* of redis-py as one that a person can act on."""
-    reason = line(str(error)) or type(error).__name__
-    if (tls := _tls_problem(error)) is not None:
-        words = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else str(tls.reason)
-        hint = next((hint for part, hint in _TLS_HINTS if part in f"{tls.reason} {words}"), _TLS_HINTS[-1][1])
-        return BusUnreachableError(f"TLS with {url} fails: {line(words)}", hint)
-    if isinstance(error, SentinelError):
-        return BusUnreachableError(f"cannot reach {url}: {reason}", error.hint)
-    for kinds, kind, problem, hint in _MEANINGS:
-        if isinstance(error, kinds):
-            # With TLS on one side only, neither understands that this is what is wrong.
-            tcp = kinds is TRANSIENT and url.startswith(("redis://", "rediss://"))
-            also = " rediss:// is with TLS, redis:// without" if tcp else ""
-            return kind(problem.format(url=url, reason=reason), hint + also)
-    if "ACL failure in script" in reason:
-        return BusError(f"the user in the URL may not do this: {reason}", "ask for the right, or use another user")
-    if "WRONGTYPE" in reason:
-        return BusError(f"a key of the bus holds something else: {reason}", "find it with TYPE, rename or delete it")
-    return BusError(f"the engine answered: {reason}")
+def _raw(pool: BlockingConnectionPool) -> aioredis.Redis:
+    """Return a client that reads replies in their raw shapes: the stock callbacks crash on some, and differ."""
+    client = aioredis.Redis.from_pool(pool)
+    client.response_callbacks.clear()
+    return client
 
 
 def encoded(value: Argument) -> bytes:

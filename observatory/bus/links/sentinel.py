@@ -25,7 +25,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry as SyncRetry
 
 from observatory.bus.links.address import SENTINEL_PORT, connection_options
-from observatory.bus.links.connections import QuickPrimaryConnection, QuickPrimaryTlsConnection
+from observatory.bus.links.connections import (
+    MAX_CONNECTIONS,
+    REPLY_TIMEOUT_S,
+    PlaceError,
+    QuickPrimaryConnection,
+    QuickPrimaryTlsConnection,
+)
 from observatory.model.text import line
 
 if TYPE_CHECKING:
@@ -52,21 +58,6 @@ Place = tuple[str, int]
 """Host and port."""
 
 
-class SentinelError(RedisConnectionError):
-    """The primary was not found.
-
-    Args:
-        problem: Which step failed.
-        hint: The next step for whoever reads it.
-        final: Asking again will not help.
-    """
-
-    def __init__(self, problem: str, hint: str, *, final: bool = False) -> None:
-        super().__init__(problem)
-        self.hint = hint
-        self.final = final
-
-
 class ThroughSentinels:
     """Makes pools of connections to the primary.
 
@@ -87,6 +78,9 @@ class ThroughSentinels:
         self._tls = tls
         self._finder = Finder(sentinels.hosts, sentinel_kwargs=asking, named=self._name)
 
+    place = None
+    """There is only one primary."""
+
     def pool(self, *, max_connections: int, wait_s: float, reply_s: float) -> BlockingConnectionPool:
         """Return a pool of its own; the caller closes it.
 
@@ -105,6 +99,10 @@ class ThroughSentinels:
         )
         self._finder.pools.add(pool)
         return pool
+
+    def commands(self) -> BlockingConnectionPool:
+        """Return the pool for short commands."""
+        return self.pool(max_connections=MAX_CONNECTIONS, wait_s=REPLY_TIMEOUT_S, reply_s=REPLY_TIMEOUT_S)
 
     def thread_pool(self, *, reply_s: float) -> redis.ConnectionPool:
         """Return a pool of one synchronous connection, for a thread; the caller closes it.
@@ -148,7 +146,7 @@ class Finder(Sentinel):
         """Return where the primary is; callers at the same time share the question.
 
         Raises:
-            SentinelError: The Sentinels cannot be asked, or know of none that works.
+            PlaceError: The Sentinels cannot be asked, or know of none that works.
         """
         if not self._listening:
             self._listening = [
@@ -307,27 +305,27 @@ class _Said:
         self.former = address
         self._names = {*(self._names or ()), self._name}
 
-    def error(self) -> SentinelError:
+    def error(self) -> PlaceError:
         """Return what is to be said of it all, the nearest to a primary first."""
         if self._names is not None and self._name in self._names:
-            return SentinelError(
+            return PlaceError(
                 f"the Sentinels see no working primary of {self._name!r}",
                 f"a failover may be under way; if it stays so: SENTINEL CKQUORUM {self._name}",
             )
         if self._names is not None:
             watched = ", ".join(line(name, 64) for name in sorted(self._names)) or "none"
-            return SentinelError(
+            return PlaceError(
                 f"the Sentinels watch no primary named {self._name!r}",
                 f"the name stands behind the hosts in the URL; they watch: {watched}",
                 final=True,
             )
         if self._refused:
             hint = "check sentinel_password and sentinel_username in the URL; a Sentinel without a password takes none"
-            return SentinelError(self._refused, hint, final=True)
+            return PlaceError(self._refused, hint, final=True)
         if self._strange:
-            return SentinelError(self._strange, f"name Sentinels and their ports, usually {SENTINEL_PORT}", final=True)
+            return PlaceError(self._strange, f"name Sentinels and their ports, usually {SENTINEL_PORT}", final=True)
         hint = f"are they running there? Their port is usually {SENTINEL_PORT}"
-        return SentinelError(f"no Sentinel answers ({'; '.join(self._silent)})", hint)
+        return PlaceError(f"no Sentinel answers ({'; '.join(self._silent)})", hint)
 
 
 class PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):

@@ -12,7 +12,7 @@ from observatory.model.agent import agent_of
 from observatory.model.errors import UsageError
 from observatory.model.event import Event, event_entry, event_id, event_order
 from observatory.model.listing import Page
-from observatory.model.task import EntryId, Lane, Priority
+from observatory.model.task import EntryId
 from observatory.model.text import line
 from observatory.model.wire import pairs
 
@@ -111,13 +111,15 @@ def concerns(keys: Keys, agent: str) -> Callable[[Event], bool]:
     script would have to write once more for each agent it speaks of, for a list that is looked at now and then.
 
     Args:
-        keys: Key names.
+        keys: Key names of the partition that holds its mailbox; its queue has lanes in all of them.
         agent: Name of the agent, or of one of its consumers, whose own deeds are meant then.
     """
-    lanes = frozenset(keys.lane(Lane(f"@{agent}", priority)) for priority in Priority) | {keys.mailbox(agent)}
+    queue, mailbox = f"@{agent}", keys.mailbox(agent)
 
     def test(event: Event) -> bool:
-        return agent in {event.agent, agent_of(event.agent)} or event.lane in lanes
+        if agent in {event.agent, agent_of(event.agent)} or event.lane == mailbox:
+            return True
+        return queue in event.lane and (lane := keys.lane_of(event.lane)) is not None and lane.queue == queue
 
     return test
 

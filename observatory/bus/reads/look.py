@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from observatory.bus.links.link import info_of
+from observatory.bus.partitions import everywhere
 from observatory.bus.reads.log import read_events
+from observatory.bus.reads.merge import merged
 from observatory.bus.reads.observe import (
     Cursor,
     DeadLetterReading,
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from observatory.bus.keys import Keys
-    from observatory.bus.links.link import Link, Reply
+    from observatory.bus.links.link import Reply
+    from observatory.bus.partitions import Partitions
     from observatory.model.agent import Heartbeat
 
 FACTS = 256
@@ -35,20 +38,43 @@ PARKED = "~parked"
 _KINDS = tuple(str(kind) for kind in EventKind)
 
 
-async def look(link: Link, keys: Keys, cursor: Cursor, *, deadline_s: float) -> Observation:
-    """Look at the bus once.
+async def look(partitions: Partitions, cursor: Cursor, *, deadline_s: float) -> Observation:
+    """Look at the bus once, in one round trip a node.
 
     Args:
-        link: The link to the engine.
-        keys: Key names.
+        partitions: The parts of the bus.
         cursor: That of the look before, or an empty one.
         deadline_s: Seconds after which to give up.
 
     Raises:
         BusError: The engine refuses; `BusUnreachableError` if it does not answer in time.
     """
+    parts = list(partitions)
+    # Partitions that were not there at the look before are a bus made anew: it is read from its beginning.
+    known = cursor.parts if len(cursor.parts) == len(parts) else (Cursor(),) * len(parts)
+    cursors = (
+        {part.number: one for part, one in zip(parts, known, strict=True)}
+        if len(parts) > 1
+        else {parts[0].number: cursor}
+    )
+    answers = await everywhere(
+        parts, "look", lambda part: _arguments(cursors[part.number]), "INFO", deadline_s=deadline_s
+    )
+    looks = [
+        (part, _observation(part.keys, cursors[part.number], reply, info))
+        for part, (reply, info) in zip(parts, answers, strict=True)
+    ]
+    if len(looks) == 1:
+        return looks[0][1]
+    # One reply of INFO stands for every partition of its node.
+    servers = {id(info): one.server for (_, info), (_, one) in zip(answers, looks, strict=True)}
+    letters = cursor.letters if len(cursor.letters) == len(parts) else ()
+    return merged(looks, tuple(servers.values()), letters, FACTS)
+
+
+def _arguments(cursor: Cursor) -> list[str | int]:
     known_length, known_newest = cursor.dlq
-    args: list[str | int] = [
+    return [
         cursor.beats,
         cursor.events,
         known_length,
@@ -58,7 +84,9 @@ async def look(link: Link, keys: Keys, cursor: Cursor, *, deadline_s: float) -> 
         *_KINDS,
         *cursor.queues,
     ]
-    reply, info = await link.look(args, deadline_s=deadline_s)
+
+
+def _observation(keys: Keys, cursor: Cursor, reply: Reply, info: bytes | None) -> Observation:
     now, scan, queues, lanes, letters, delayed, last_beats, beats, events, skipped, counts = reply
     read = tuple(event for ident, flat in events for event in reversed(read_events(ident, flat)))[:FACTS]
     return Observation(

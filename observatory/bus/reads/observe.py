@@ -76,7 +76,10 @@ class DeadLetterReading:
 
 @dataclass(frozen=True, slots=True)
 class ServerReading:
-    """What INFO says; None where it says nothing."""
+    """What INFO says; None where it says nothing.
+
+    On a cluster memory is that of the fullest node, clients and commands are those of all nodes together.
+    """
 
     product: str = ""
     version: str = ""
@@ -90,13 +93,18 @@ class ServerReading:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What the last look already told, so that the next one only asks for what is new. Opaque to callers."""
+    """What the last look already told, so that the next one only asks for what is new. Opaque to callers.
+
+    On a cluster it holds the cursor and the dead letters of every partition, and nothing else.
+    """
 
     beats: str = "-"
     events: str = ""
     dlq: tuple[int, str] = (-1, "")
     scan: int = 0
     queues: tuple[str, ...] = ()
+    parts: tuple[Cursor, ...] = ()
+    letters: tuple[DeadLetterReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Requests: publish a task and wait for what its handler returns.
 
-All requests of a process share one stream of replies and one read that waits on it. Nobody to answer, a deadline that
-passed and a task that failed are three errors with three names.
+All requests of a process share one stream of replies and one read that waits on it; on a cluster, one in each
+partition that a task of theirs went to. Nobody to answer, a deadline that passed and a task that failed are three
+errors with three names.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from observatory.bus.partitions import everywhere
 from observatory.bus.payloads.blobs import fetched, most_bytes
 from observatory.bus.payloads.payload import Payload, written
 from observatory.bus.talk.waiting import BLOCK_MS, WaitingReader
@@ -25,8 +27,8 @@ from observatory.model.wire import pairs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from observatory.bus.keys import Keys
     from observatory.bus.links.link import Link
+    from observatory.bus.partitions import Partition, Partitions
     from observatory.bus.payloads.blobs import BlobStore
     from observatory.model.clock import Clock
 
@@ -79,11 +81,10 @@ class RequestStats:
 
 
 class Requests:
-    """Requests over one link.
+    """Requests over one bus.
 
     Args:
-        link: The link to the engine.
-        keys: Key names.
+        partitions: The parts of the bus.
         name: Who asks.
         clock: Where creation times come from.
         publish: Publishes a task, repeats included.
@@ -92,8 +93,7 @@ class Requests:
 
     def __init__(
         self,
-        link: Link,
-        keys: Keys,
+        partitions: Partitions,
         name: str,
         clock: Clock,
         publish: Callable[[NewTask], Awaitable[Any]],
@@ -101,19 +101,15 @@ class Requests:
         blobs: BlobStore | None = None,
     ) -> None:
         self.stats = RequestStats()
-        self._link = link
-        self._keys = keys
+        self._partitions = partitions
         self._name = name
         self._clock = clock
         self._publish = publish
         self._blobs = blobs
-        self._stream = keys.replies(uuid.uuid4().hex)
-        self._last = "0-0"
-        self._renew_at = -1.0
+        self._boot = uuid.uuid4().hex
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
-        self._asking: dict[str, asyncio.Task[Any]] = {}
-        self._reader: WaitingReader | None = None
-        self._running: asyncio.Task[None] | None = None
+        self._asking: dict[str, asyncio.Task[bool]] = {}
+        self._replies: dict[int | None, Replies] = {}
         self._closing = False
 
     async def request(
@@ -172,15 +168,16 @@ class Requests:
 
     async def request_task(self, task: NewTask, *, wait: bool = False) -> Reply:
         """Publish *task*, whose id must be new and whose ttl is the deadline, and return the answer; see `request`."""
-        self._start()
+        partition = self._partitions.of(task.id)
+        replies = self._replies_in(partition)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[task.id] = future
         scope = asyncio.timeout(task.ttl_s)
         try:
             async with scope:
                 if not wait:
-                    await self._check_served(task)
-                await self._publish(replace(task, reply_to=self._stream))
+                    await self._check_served(task, partition)
+                await self._publish(replace(task, reply_to=replies.stream))
                 reply = await future
         except TimeoutError as error:
             if not scope.expired():
@@ -196,44 +193,104 @@ class Requests:
         return replace(reply, payload=body, content_type=content_type)
 
     async def close(self) -> None:
-        """Fail what still waits, and close the connection; the stream of replies is removed."""
+        """Fail what still waits, and close the connections; the streams of replies are removed."""
         self._closing = True
         self._fail_all(BusError("the bus was closed while a request waited"))
-        if self._running is None or self._reader is None:
-            return
-        self._reader.wake()
-        await asyncio.wait({self._running, *self._asking.values()})
-        await self._reader.close()
-        try:
-            await self._link.command("UNLINK", self._stream, deadline_s=1.0)
-        except BusError as error:
-            log.warning("replies: %s", error)
+        if self._asking:
+            await asyncio.wait(self._asking.values())
+        await asyncio.gather(*(replies.close() for replies in self._replies.values()))
 
-    async def _check_served(self, task: NewTask) -> None:
+    async def _check_served(self, task: NewTask, partition: Partition) -> None:
         """Refuse a task whose queue nobody serves; requests made at once share the question."""
-        stream = self._keys.lane(task.lane)
+        stream = partition.keys.lane(task.lane)
         asking = self._asking.get(stream)
         if asking is None:
-            asking = asyncio.create_task(self._link.call("responders", (task.queue, stream)))
+            asking = asyncio.create_task(self._is_served(task, partition))
             self._asking[stream] = asking
             asking.add_done_callback(lambda _: self._asking.pop(stream))
         # Who gives up gives up for itself.
         if not await asyncio.shield(asking):
             raise NoResponder(f"nobody alive serves the queue {task.queue}", "start a worker, or ask with wait")
 
-    def _start(self) -> None:
+    async def _is_served(self, task: NewTask, partition: Partition) -> bool:
+        if await partition.link.call("responders", (task.queue, partition.keys.lane(task.lane))):
+            return True
+        others = [other for other in self._partitions if other is not partition]
+        # Heartbeats stand in the partition of their agent: whoever serves this queue may beat in any.
+        answers = await everywhere(others, "responders", lambda other: (task.queue, other.keys.lane(task.lane)))
+        return any(served for served, _ in answers)
+
+    def _replies_in(self, partition: Partition) -> Replies:
         if self._closing:
             raise BusError("the bus is closed")
-        if self._running is None:
-            self._reader = WaitingReader(self._link)
-            self._running = asyncio.create_task(self._run(self._reader), name="observatory-replies")
+        if (replies := self._replies.get(partition.number)) is None:
+            stream = partition.keys.replies(self._boot)
+            replies = Replies(partition.link, stream, self._clock, self._answered, self._fail_all)
+            self._replies[partition.number] = replies
+        return replies
 
-    async def _run(self, reader: WaitingReader) -> None:
+    def _answered(self, reply: Reply) -> None:
+        # A foreign worker may echo the correlation id alone.
+        future = self._waiting.get(reply.task_id) or self._waiting.get(reply.correlation_id)
+        if future is None or future.done():
+            self.stats.late += 1
+        else:
+            self.stats.answered += 1
+            future.set_result(reply)
+
+    def _fail_all(self, error: BusError) -> None:
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(error)
+
+
+class Replies:
+    """One stream of replies, and the read that waits on it, from now on until it is closed.
+
+    Args:
+        link: The link to the engine.
+        stream: The stream, which nobody else reads.
+        clock: Paces the renewal of its life.
+        answered: Called with each reply.
+        failed: Called when replies cannot be read at all.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        stream: str,
+        clock: Clock,
+        answered: Callable[[Reply], None],
+        failed: Callable[[BusError], None],
+    ) -> None:
+        self.stream = stream
+        self._link = link
+        self._clock = clock
+        self._answered = answered
+        self._failed = failed
+        self._last = "0-0"
+        self._renew_at = -1.0
+        self._closing = False
+        self._reader = WaitingReader(link)
+        self._running = asyncio.create_task(self._run(), name="observatory-replies")
+
+    async def close(self) -> None:
+        """Close the connection; the stream is removed."""
+        self._closing = True
+        self._reader.wake()
+        await asyncio.wait({self._running})
+        await self._reader.close()
+        try:
+            await self._link.command("UNLINK", self.stream, deadline_s=1.0)
+        except BusError as error:
+            log.warning("replies: %s", error)
+
+    async def _run(self) -> None:
         failures = 0
         while not self._closing:
             try:
-                reply = await reader.read(
-                    lambda: ("XREAD", "COUNT", _PAGE, "BLOCK", BLOCK_MS, "STREAMS", self._stream, self._last)
+                reply = await self._reader.read(
+                    lambda: ("XREAD", "COUNT", _PAGE, "BLOCK", BLOCK_MS, "STREAMS", self.stream, self._last)
                 )
                 if reply:
                     await self._take_in(reply[0][1])
@@ -243,7 +300,7 @@ class Requests:
                 await asyncio.sleep(min(0.02 * 2**failures, 2.0) * random.uniform(0.5, 1.5))
             except BusError as error:
                 log.warning("replies: %s", error)
-                self._fail_all(error)
+                self._failed(error)
                 await asyncio.sleep(random.uniform(0.5, 1.5))
             else:
                 failures = 0
@@ -251,20 +308,8 @@ class Requests:
     async def _take_in(self, rows: Any) -> None:  # noqa: ANN401 - the engine's reply
         for ident, flat in rows:
             self._last = ident.decode()
-            reply = read_reply(self._last, pairs(flat))
-            # A foreign worker may echo the correlation id alone.
-            future = self._waiting.get(reply.task_id) or self._waiting.get(reply.correlation_id)
-            if future is None or future.done():
-                self.stats.late += 1
-            else:
-                self.stats.answered += 1
-                future.set_result(reply)
-        await self._link.command("XDEL", self._stream, *(ident for ident, _ in rows))
+            self._answered(read_reply(self._last, pairs(flat)))
+        await self._link.command("XDEL", self.stream, *(ident for ident, _ in rows))
         if (now := self._clock.monotonic()) > self._renew_at:
-            await self._link.command("PEXPIRE", self._stream, REPLIES_KEPT_MS)
+            await self._link.command("PEXPIRE", self.stream, REPLIES_KEPT_MS)
             self._renew_at = now + _RENEW_S
-
-    def _fail_all(self, error: BusError) -> None:
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(error)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import NoPermissionError, RedisError
 
-from observatory.bus.links.link import TRANSIENT, encoded, translated
+from observatory.bus.links.link import encoded
+from observatory.bus.links.refusals import ELSEWHERE, TRANSIENT, root, translated
 from observatory.model.errors import BusError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ BLOCK_MS: Final = 1000
 
 _SLACK_S: Final = 3.0
 _KNOCK_S: Final = 0.005
+_ELSEWHERE_S: Final = 0.05
+"""Seconds to wait where a node said that it is not the one to ask; the next read goes to another."""
 
 
 class WaitingReader:
@@ -46,7 +49,7 @@ class WaitingReader:
         """Send the command that *words* returns, at the last moment, and wait for its reply; never cancel it.
 
         Returns:
-            The reply; None if it was woken, or nothing came in time.
+            The reply; None if it was woken, nothing came in time, or another node is to be asked.
 
         Raises:
             BusUnreachableError: The engine went away; what it had delivered, if anything, is not known here.
@@ -60,12 +63,15 @@ class WaitingReader:
                 return None
             self._waiting = True
             reply = await self._client.execute_command(*map(encoded, words()))
-        except TRANSIENT as error:
-            self._client_id = None
-            self._link.note(error)
-            raise translated(error, self._link.url) from error
-        except RedisError as error:
-            raise translated(error, self._link.url) from error
+        except (RedisError, OSError) as failure:
+            error = root(failure)
+            if isinstance(error, TRANSIENT):
+                self._client_id = None
+                self._link.note(error)
+            if isinstance(error, ELSEWHERE):
+                await asyncio.sleep(_ELSEWHERE_S)
+                return None
+            raise translated(error, self._link.url) from failure
         else:
             self._link.note(None)
             return reply

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from observatory.bus.client import Bus
+    from observatory.bus.partitions import Partition
     from observatory.model.dead_letter import Reason
     from observatory.model.task import Task
 
@@ -33,6 +34,7 @@ class Delivery:
     """One entry that one consumer holds.
 
     Attributes:
+        partition: Where it is.
         stream: Stream key.
         task: What was read.
         deliveries: Delivery count; with the consumer's name it is the fencing token.
@@ -44,6 +46,7 @@ class Delivery:
         cancelled: Somebody asked to cancel it.
     """
 
+    partition: Partition
     stream: str
     task: Task
     deliveries: int
@@ -155,9 +158,10 @@ class TaskContext:
         Raises:
             BusError: The engine cannot be told; the handler may as well go on.
         """
-        record = self.bus.keys.record(self._delivery.task.id)
+        partition = self._delivery.partition
+        record = partition.keys.record(self._delivery.task.id)
         told = line(f"{min(max(share, 0.0), 1.0):.0%} {note}".strip(), 200)
-        await self.bus.connection.command("HSET", record, "progress", told)
+        await partition.link.command("HSET", record, "progress", told)
 
     @property
     def cancelled(self) -> bool:

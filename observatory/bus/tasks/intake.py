@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from observatory.bus.links.link import TRANSIENT
+from observatory.bus.links.link import DEADLINE_S
+from observatory.bus.links.refusals import TRANSIENT
 from observatory.bus.tasks.delivery import Delivery
 from observatory.model.errors import BusError
 from observatory.model.task import EntryId, Lane, Priority, Task
@@ -20,7 +21,10 @@ from observatory.model.wire import Malformed, foreign_id, pairs, read_entry
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
+    import redis.asyncio as aioredis
+
     from observatory.bus.client import Bus
+    from observatory.bus.partitions import Partition
 
 BLOCK_MS: Final = 1000
 """Longest blocked read: delayed work that somebody else scheduled meanwhile is found within it."""
@@ -80,18 +84,21 @@ class Order:
 
 @dataclass
 class Intake:
-    """The lanes of one worker, most urgent first.
+    """The lanes of one worker in one partition, most urgent first.
 
     Attributes:
         bus: The bus.
+        partition: The partition.
         order: Lanes to serve, and in which order.
         group: Consumer group.
         consumer: Consumer name.
         lease_s: Seconds after which a silent consumer's work may be taken over.
         max_deliveries: Deliveries after which an entry is poison.
+        unsure: A blocked read ended with a refusal: `take` is to find out what is wrong.
     """
 
     bus: Bus
+    partition: Partition
     order: Order
     group: str
     consumer: str
@@ -103,26 +110,32 @@ class Intake:
     _tidied: float = 0.0
     _reader_id: int | None = None
     _blocked: bool = False
+    _reader: aioredis.Redis | None = None
+    unsure: bool = False
     _woken: bool = False
     _cursors: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        keys = self.bus.keys
+        keys = self.partition.keys
         self._lane_of = {keys.lane(lane): lane for lane in self.order.lanes()}
         self._streams = tuple(self._lane_of)
         self._rank = {stream: rank for rank, stream in enumerate(self._streams)}
-        self._reader = self.bus.connection.client(timeout_s=BLOCK_MS / 1000 + 3)
         self._tidied = self.bus.clock.monotonic()
 
     def rank(self, stream: str) -> int:
         """Return the place of *stream* in the order of urgency."""
         return self._rank[stream]
 
-    async def take(self, want: int) -> Batch:
+    async def take(self, want: int, *, deadline_s: float = DEADLINE_S) -> Batch:
         """Take up to *want* entries in the order of the lanes."""
-        streams = self._streams if not self.order.weights else tuple(map(self.bus.keys.lane, self.order.lanes_now()))
+        self.unsure = False
+        streams = (
+            self._streams if not self.order.weights else tuple(map(self.partition.keys.lane, self.order.lanes_now()))
+        )
         patience = self._patience(streams)
-        reply = await self.bus.connection.call("take", (self.group, self.consumer, want, *patience), streams)
+        reply = await self.partition.link.call(
+            "take", (self.group, self.consumer, want, *patience), streams, deadline_s=deadline_s
+        )
         rows, due, avoid, remade = reply
         self._avoid = frozenset(stream.decode() for stream, _ in avoid)
         visited = set(streams) - self._avoid if len(rows) < want else set()
@@ -132,12 +145,12 @@ class Intake:
         )
         return Batch(entries, due)
 
-    async def wait(self, next_due_ms: int) -> list[Delivery]:
-        """Block until an entry arrives in any lane, a delayed task is due, or a second has passed.
+    async def wait(self, next_due_ms: int, most_ms: int) -> list[Delivery]:
+        """Block until an entry arrives in any lane, a delayed task is due, or *most_ms* milliseconds have passed.
 
         The read is never cancelled: what the engine delivers to a cancelled read is lost from sight.
         """
-        block = BLOCK_MS if next_due_ms < 0 else min(BLOCK_MS, next_due_ms)
+        block = most_ms if next_due_ms < 0 else min(most_ms, next_due_ms)
         streams = [stream for stream in self._streams if stream not in self._avoid]
         if self._woken:
             self._woken = False
@@ -146,19 +159,21 @@ class Intake:
             await asyncio.sleep(0.5 if not streams else 0)
             return []
         command = ("XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", 1, "BLOCK", block, "STREAMS")
+        reader = self._reader = self._reader or self.partition.link.client(timeout_s=BLOCK_MS / 1000 + 3)
         try:
             if self._reader_id is None:
                 with contextlib.suppress(NoPermissionError):
-                    self._reader_id = await self._reader.execute_command("CLIENT", "ID")
+                    self._reader_id = await reader.execute_command("CLIENT", "ID")
             self._blocked = True
-            reply = await self._reader.execute_command(*command, *streams, *(b">" for _ in streams))
+            reply = await reader.execute_command(*command, *streams, *(b">" for _ in streams))
         except TRANSIENT as error:
             self._reader_id = None
-            self.bus.connection.note(error)
+            self.partition.link.note(error)
             await asyncio.sleep(0.05)
             return []
         except ResponseError:
             # The lane or its group went away under the read (NOGROUP, WRONGTYPE, UNBLOCKED): `take` finds out which.
+            self.unsure = True
             return []
         finally:
             self._blocked = self._woken = False
@@ -177,7 +192,7 @@ class Intake:
             task = delivery.task
             args += (delivery.stream, task.entry_id, delivery.deliveries, task.id, task.type, task.attempt)
             args += (task.arrived_ms, round(task.ttl_s * 1000), task.ordering_key)
-        return [answer == 1 for answer in await self.bus.connection.call("adopt", args)]
+        return [answer == 1 for answer in await self.partition.link.call("adopt", args)]
 
     async def recover(self, most: int, held: Container[tuple[str, str]]) -> list[Delivery]:
         """Find up to *most* deliveries that nobody works on: those of dead consumers, and our own lost replies.
@@ -189,14 +204,14 @@ class Intake:
         cursors = [self._cursors.get(stream, "0-0") for stream in self._streams]
         lease_ms = round(self.lease_s * 1000)
         args: list[str | int] = [self.group, self.consumer, lease_ms, ORPHAN_AFTER_MS, most, *cursors]
-        cursors_now, claimed, own = await self.bus.connection.call("recover", args, self._streams)
+        cursors_now, claimed, own = await self.partition.link.call("recover", args, self._streams)
         # Starting over at 0-0 each time would never reach old entries behind many fresh ones.
         self._cursors = {stream: cursor.decode() for stream, cursor in zip(self._streams, cursors_now, strict=True)}
         found = [self._delivery(self._streams[at], ident, flat, deliveries) for at, ident, flat, deliveries in claimed]
         for at, ident, deliveries in own:
             stream = self._streams[at]
             if len(found) < most and (stream, ident.decode()) not in held:
-                rows = await self.bus.connection.command("XRANGE", stream, ident, ident)
+                rows = await self.partition.link.command("XRANGE", stream, ident, ident)
                 found += [self._delivery(stream, ident, flat, deliveries) for _, flat in rows]
         return found
 
@@ -207,8 +222,8 @@ class Intake:
             return
         self._tidied = now
         stream = random.choice(self._streams)
-        await self.bus.connection.call("trim", (), (stream,))
-        await self.bus.connection.call("forget", (self.group,), (stream,))
+        await self.partition.link.call("trim", (), (stream,))
+        await self.partition.link.call("forget", (self.group,), (stream,))
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Put deliveries back into their lanes, where the next worker gets them at once."""
@@ -218,15 +233,16 @@ class Intake:
         for delivery in deliveries:
             task = delivery.task
             args += (delivery.stream, task.entry_id, delivery.deliveries, task.id, task.type, task.attempt)
-        await self.bus.connection.call("give_back", args, deadline_s=2.0)
+        await self.partition.link.call("give_back", args, deadline_s=2.0)
 
     async def leave(self) -> None:
         """Remove this consumer from the groups in which it holds nothing."""
-        await self.bus.connection.call("leave", (self.group, self.consumer), self._streams, deadline_s=2.0)
+        await self.partition.link.call("leave", (self.group, self.consumer), self._streams, deadline_s=2.0)
 
     async def close(self) -> None:
         """Close the blocking connection."""
-        await self._reader.aclose()
+        if self._reader is not None:
+            await self._reader.aclose()
 
     def _patience(self, streams: Sequence[str]) -> list[int]:
         """Return the longest wait of each stream in ms, when it is time to look at their age; else nothing."""
@@ -243,11 +259,11 @@ class Intake:
         if lost:
             args = [part for stream in sorted(lost) for part in ("data_loss_suspected", stream, self.consumer)]
             with contextlib.suppress(BusError):
-                await self.bus.connection.call("note", args)
+                await self.partition.link.call("note", args)
 
     async def _unblock(self, client_id: int) -> None:
         with contextlib.suppress(BusError):
-            await self.bus.connection.command("CLIENT", "UNBLOCK", client_id, deadline_s=1.0)
+            await self.partition.link.command("CLIENT", "UNBLOCK", client_id, deadline_s=1.0)
 
     def _delivery(self, stream: str, ident: bytes, flat: Sequence[bytes], deliveries: int) -> Delivery:
         lane, entry_id = self._lane_of[stream], ident.decode()
@@ -256,5 +272,5 @@ class Intake:
             nameless = Task(
                 read.id or foreign_id(lane, entry_id), "", b"", lane, entry_id, arrived_ms=EntryId.parse(ident).ms
             )
-            return Delivery(stream, nameless, deliveries, problem=read.why)
-        return Delivery(stream, read, deliveries, poison=deliveries > self.max_deliveries)
+            return Delivery(self.partition, stream, nameless, deliveries, problem=read.why)
+        return Delivery(self.partition, stream, read, deliveries, poison=deliveries > self.max_deliveries)

@@ -43,17 +43,11 @@ class LeaseKeeper:
     """Renews the leases of every worker of one process.
 
     Args:
-        client: A synchronous client of its own.
-        prefix: Key prefix.
-        route: A key that routes the script to the right node.
-        flags: The engine understands script flags.
         lease_s: Seconds that a lease lasts; it is renewed four times as often.
     """
 
-    def __init__(self, client: redis.Redis, prefix: str, route: str, *, flags: bool, lease_s: float) -> None:
-        self._client = client
-        self._script = script("renew", flags=flags)
-        self._head = (1, route, prefix)
+    def __init__(self, *, lease_s: float) -> None:
+        self._clients: dict[int | None, redis.Redis] = {}
         self._interval_s = lease_s / RENEWALS_PER_LEASE
         self._holders: dict[Holder, tuple[Held, Told]] = {}
         self._alive_at = time.monotonic()
@@ -102,20 +96,33 @@ class LeaseKeeper:
                 break
             if time.monotonic() - self._alive_at > LOOP_GRACE_S:
                 continue
+            away: set[int | None] = set()
             for holder, (held, told) in list(self._holders.items()):
                 try:
-                    self._renew(holder, list(held()), told)
-                except (RedisError, OSError):
-                    # The engine is away; a lease outlives three missed renewals, and the link says what is wrong.
-                    break
+                    self._renew_all(holder, list(held()), told, away)
                 except Exception:
                     log.exception("leases of %s were not renewed this time", holder[1])
-        self._client.close()
+        for client in self._clients.values():
+            client.close()
+
+    def _renew_all(self, holder: Holder, deliveries: list[Delivery], told: Told, away: set[int | None]) -> None:
+        """Renew in every partition but those of *away*, which have not answered just now."""
+        groups: dict[int | None, list[Delivery]] = {}
+        for delivery in deliveries:
+            groups.setdefault(delivery.partition.number, []).append(delivery)
+        for number in groups.keys() - away:
+            try:
+                self._renew(holder, groups[number], told)
+            except (RedisError, OSError):
+                # The engine is away; a lease outlives three missed renewals, and the link says what is wrong.
+                away.add(number)
 
     def _renew(self, holder: Holder, deliveries: list[Delivery], told: Told) -> None:
-        if not deliveries:
-            return
-        args: list[bytes] = [encoded(part) for part in holder]
+        partition = deliveries[0].partition
+        if (client := self._clients.get(partition.number)) is None:
+            client = self._clients[partition.number] = partition.link.blocking_client()
+        chosen = script("renew", flags=partition.link.flags)
+        args: list[bytes] = [encoded(part) for part in (1, partition.keys.delayed, partition.keys.prefix, *holder)]
         for delivery in deliveries:
             row: tuple[str | int, ...] = (
                 delivery.stream,
@@ -125,8 +132,8 @@ class LeaseKeeper:
             )
             args += map(encoded, row)
         try:
-            answers = self._client.execute_command("EVALSHA", self._script.sha, *self._head, *args)
+            answers = client.execute_command("EVALSHA", chosen.sha, *args)
         except NoScriptError:
-            answers = self._client.execute_command("EVAL", self._script.source, *self._head, *args)
+            answers = client.execute_command("EVAL", chosen.source, *args)
         for delivery, answer in zip(deliveries, answers, strict=True):
             told(delivery, answer)

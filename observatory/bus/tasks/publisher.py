@@ -83,14 +83,14 @@ class Publisher:
         self._keys = keys
         self._clock = clock
         self._batcher = Batcher(self._send, most=BATCH, lanes=2)
-        self._durable = DurableWriter(link, keys)
+        self._durable = DurableWriter(link, keys, clock)
+        self._durably = Batcher(self._send_durably, most=BATCH)
 
     async def one(self, task: NewTask, *, dedupe: str, dedupe_ttl: float, durable: bool) -> Published:
         """Publish one task, together with what other coroutines publish at the same time."""
         packed = self._packed(task, f"{round(dedupe_ttl * 1000)}:{dedupe}" if dedupe else "")
         if durable:
-            (answer,) = await self._durable.send(self._arguments([packed]))
-            return _accepted(task, _decoded(answer))
+            return _accepted(task, await self._durably.submit(packed))
         return _accepted(task, await self._batcher.submit(packed))
 
     async def many(self, tasks: Iterable[NewTask]) -> list[Published]:
@@ -105,6 +105,7 @@ class Publisher:
     async def close(self) -> None:
         """Send what is under way, then close the durable connection."""
         await self._batcher.flush()
+        await self._durably.flush()
         await self._durable.close()
 
     def _packed(self, task: NewTask, dedupe: str = "") -> Packed:
@@ -120,6 +121,9 @@ class Publisher:
 
     async def _send(self, batch: Sequence[Packed]) -> Sequence[Answer]:
         return list(map(_decoded, await self._link.call("publish", self._arguments(batch))))
+
+    async def _send_durably(self, batch: Sequence[Packed]) -> Sequence[Answer]:
+        return list(map(_decoded, await self._durable.send(self._arguments(batch))))
 
     def _arguments(self, batch: Sequence[Packed]) -> list[Argument]:
         shapes: dict[Shape, int] = {}

@@ -22,8 +22,44 @@ BATCH: Final = 128
 log = logging.getLogger(__name__)
 
 
+class Settlers:
+    """Sends settlements of one consumer, each to the partition of its delivery.
+
+    Args:
+        group: Consumer group.
+        consumer: Consumer.
+        answered: Called with a delivery, its settlement, and `settled`, `again` or `lost`.
+        turned: Called when a settlement has freed an ordering key that something waited for.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        consumer: str,
+        answered: Callable[[Delivery, Settlement, str], None],
+        turned: Callable[[], None],
+    ) -> None:
+        self._group = group
+        self._consumer = consumer
+        self._answered = answered
+        self._turned = turned
+        self._by_number: dict[int | None, Settler] = {}
+
+    def settle(self, delivery: Delivery, settlement: Settlement) -> None:
+        """Send *settlement* as soon as its partition has answered what is on its way there."""
+        partition = delivery.partition
+        if (settler := self._by_number.get(partition.number)) is None:
+            settler = Settler(partition.link, self._group, self._consumer, self._answered, self._turned)
+            self._by_number[partition.number] = settler
+        settler.settle(delivery, settlement)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until everything is answered, *timeout_s* seconds at most; what is not stays pending."""
+        await asyncio.gather(*(settler.drain(timeout_s) for settler in self._by_number.values()))
+
+
 class Settler:
-    """Sends settlements of one consumer, in the order in which they came.
+    """Sends settlements of one consumer in one partition, in the order in which they came.
 
     Args:
         link: The link to the engine.

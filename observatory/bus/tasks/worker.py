@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Final
 
 from observatory.bus.tasks.delivery import Delivery, Outcome
 from observatory.bus.tasks.handlers import Handler, Middleware, prepare
-from observatory.bus.tasks.intake import Intake, Order
+from observatory.bus.tasks.intake import Order
 from observatory.bus.tasks.lease import CANCEL_REQUESTED
+from observatory.bus.tasks.rounds import Rounds
 from observatory.bus.tasks.runner import Runner
-from observatory.bus.tasks.settler import Settler
+from observatory.bus.tasks.settler import Settlers
 from observatory.model.agent import DEFAULT_INTERVAL_S
 from observatory.model.errors import BusError
 from observatory.model.task import MAX_DELIVERIES, RETRY_DELAYS_S, SHARED, Priority
@@ -126,9 +127,9 @@ class Worker:
         self._on_settled = on_settled
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix=f"{agent}-handler")
         order = Order((f"@{agent}", *self._queues), aging or {}, weights or {})
-        self.intake = Intake(bus, order, group, self.consumer, lease_s=lease_s, max_deliveries=max_deliveries)
+        self.intake = Rounds(bus, order, group, self.consumer, lease_s=lease_s, max_deliveries=max_deliveries)
         self._runner = Runner(bus, self.consumer, prepare(handlers, middleware, retry_delays, self._pool))
-        self._settler = Settler(bus.connection, group, self.consumer, self._answered, self._wake)
+        self._settler = Settlers(group, self.consumer, self._answered, self._wake)
         self._held: dict[tuple[str, str], Delivery] = {}
         self._handling: set[asyncio.Task[None]] = set()
         self._ready: list[Delivery] = []
@@ -227,7 +228,7 @@ class Worker:
         """Start deliveries that did not come by `take`, most urgent first, as many as there are free slots."""
         # What was parked after a read brought it may have come by a take since, under the same token.
         self._ready = [delivery for delivery in self._ready if delivery.key not in self._held]
-        self._ready.sort(key=lambda delivery: self.intake.rank(delivery.stream))
+        self._ready.sort(key=self.intake.rank)
         chosen = self._ready[:free]
         answers = await self.intake.adopt(chosen)
         del self._ready[:free]

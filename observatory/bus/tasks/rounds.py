@@ -1,0 +1,240 @@
+"""How one worker serves all partitions of a bus: it waits at one of them, its home, and goes round the others.
+
+Within a partition priority is strict. Across partitions a task waits for a less urgent one at most as long as a
+handler runs, and `LOOK_EVERY_S` more: so often a worker looks at what waits where, and then serves the most urgent
+partition first, among equals the one that it has not served for longest, so that no partition starves. Elsewhere than
+on a cluster there is one partition, and nothing to go round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import math
+import random
+from typing import TYPE_CHECKING, Final
+
+from observatory.bus.partitions import everywhere
+from observatory.bus.tasks.intake import BLOCK_MS, Batch, Intake
+from observatory.model.errors import BusError
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    from observatory.bus.client import Bus
+    from observatory.bus.partitions import Partition
+    from observatory.bus.tasks.delivery import Delivery
+    from observatory.bus.tasks.intake import Order
+
+LOOK_EVERY_S: Final = 0.25
+"""Seconds between two looks at what waits in which partition."""
+
+VISIT_S: Final = 1.0
+"""Seconds that a partition is given to answer, where others may have work: its node may be gone."""
+
+log = logging.getLogger(__name__)
+
+
+class Rounds:
+    """The lanes of one worker in all partitions.
+
+    Args:
+        bus: The bus.
+        order: Lanes to serve, and in which order.
+        group: Consumer group.
+        consumer: Consumer name.
+        lease_s: Seconds after which a silent consumer's work may be taken over.
+        max_deliveries: Deliveries after which an entry is poison.
+    """
+
+    def __init__(
+        self, bus: Bus, order: Order, group: str, consumer: str, *, lease_s: float, max_deliveries: int
+    ) -> None:
+        self._bus = bus
+        self._order = order
+        self._group = group
+        self._intakes = {
+            partition.number: Intake(
+                bus, partition, order, group, consumer, lease_s=lease_s, max_deliveries=max_deliveries
+            )
+            for partition in bus.partitions
+        }
+        self._home = self._intakes[home_of(consumer, tuple(self._intakes))]
+        self._urgency: dict[int | None, int] = {self._home.partition.number: 0}
+        self._due: dict[int | None, float] = {}
+        self._looked_at = -math.inf
+        self._looks: set[asyncio.Task[None]] = set()
+        self._asked: set[int | None] = set()
+        self._served: dict[int | None, int] = {}
+        self._takes = 0
+
+    def rank(self, delivery: Delivery) -> int:
+        """Return the place of *delivery* in the order of urgency."""
+        return self._of(delivery).rank(delivery.stream)
+
+    async def take(self, want: int) -> Batch:
+        """Take up to *want* entries of one partition, the most urgent one."""
+        if len(self._intakes) == 1:
+            return await self._home.take(want)
+        if self._bus.clock.monotonic() - self._looked_at >= LOOK_EVERY_S:
+            await self._look()
+        if self._home.unsure:
+            self._urgency[self._home.partition.number] = 0
+        while self._urgency:
+            number = min(self._urgency, key=lambda one: (self._urgency[one], self._served.get(one, 0)))
+            self._takes += 1
+            self._served[number] = self._takes
+            try:
+                batch = await self._intakes[number].take(want, deadline_s=VISIT_S)
+            except BusError as error:
+                log.warning("partition %s: %s", number, error)
+                batch = Batch((), -1)
+            if len(batch.entries) < want:
+                self._urgency.pop(number, None)
+                self._note_due(number, batch.next_due_ms)
+            if batch.entries:
+                return batch
+        return Batch((), self._next_due_ms())
+
+    async def wait(self, next_due_ms: int) -> list[Delivery]:
+        """Block at home until an entry arrives there, something is due, or it is time to look round again.
+
+        The read is never cancelled: what the engine delivers to a cancelled read is lost from sight.
+        """
+        if len(self._intakes) == 1:
+            return await self._home.wait(next_due_ms, BLOCK_MS)
+        left_s = self._looked_at + LOOK_EVERY_S - self._bus.clock.monotonic()
+        return await self._home.wait(next_due_ms, min(max(round(left_s * 1000), 1), BLOCK_MS))
+
+    def wake(self) -> None:
+        """End a blocked read, or keep the next one from beginning, and look round at once."""
+        self._looked_at = -math.inf
+        self._home.wake()
+
+    async def adopt(self, deliveries: Sequence[Delivery]) -> list[bool]:
+        """Mark deliveries as running; False for those that were diverted, are no longer ours, or cannot be reached.
+
+        Raises:
+            BusError: No partition of them answers.
+        """
+        answers: dict[tuple[str, str], bool] = {}
+        problems: list[BusError] = []
+        groups = self._grouped(deliveries)
+        for intake, group in groups:
+            try:
+                told = await intake.adopt(group)
+            except BusError as error:
+                # They are found again as this worker's own, once their node is back.
+                problems.append(error)
+                told = [False] * len(group)
+            answers.update(zip((delivery.key for delivery in group), told, strict=True))
+        if problems and len(problems) == len(groups):
+            raise problems[0]
+        return [answers[delivery.key] for delivery in deliveries]
+
+    async def recover(self, most: int, held: Container[tuple[str, str]]) -> list[Delivery]:
+        """Find up to *most* deliveries that nobody works on, in all partitions; see `Intake.recover`.
+
+        Raises:
+            BusError: No partition answers.
+        """
+        found: list[Delivery] = []
+        problems: list[BusError] = []
+        for intake in random.sample(list(self._intakes.values()), len(self._intakes)):
+            if len(found) >= most:
+                break
+            try:
+                found += await intake.recover(most - len(found), held)
+            except BusError as error:
+                problems.append(error)
+        if len(problems) == len(self._intakes):
+            raise problems[0]
+        return found
+
+    async def tidy(self) -> None:
+        """Look after the lanes of one partition; see `Intake.tidy`."""
+        await random.choice(list(self._intakes.values())).tidy()
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Put deliveries back into their lanes, where the next worker gets them at once."""
+        for intake, group in self._grouped(deliveries):
+            with contextlib.suppress(BusError):
+                await intake.give_back(group)
+
+    async def leave(self) -> None:
+        """Remove this consumer from the groups in which it holds nothing."""
+        await asyncio.gather(*(intake.leave() for intake in self._intakes.values()), return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close the blocking connection."""
+        for look in self._looks:
+            look.cancel()
+        if self._looks:
+            await asyncio.wait(self._looks)
+        await self._home.close()
+
+    async def _look(self) -> None:
+        """Ask every node what waits in its partitions; one that does not answer in time is not waited for."""
+        self._looked_at = self._bus.clock.monotonic()
+        groups: dict[object, list[Partition]] = {}
+        for number, intake in self._intakes.items():
+            if number not in self._asked:
+                groups.setdefault(intake.partition.link.place, []).append(intake.partition)
+        asked = {asyncio.create_task(self._ask(group), name="observatory-look") for group in groups.values()}
+        self._looks |= asked
+        for task in asked:
+            task.add_done_callback(self._looks.discard)
+        if asked:
+            await asyncio.wait(asked, timeout=LOOK_EVERY_S)
+
+    async def _ask(self, partitions: Sequence[Partition]) -> None:
+        numbers = {partition.number for partition in partitions}
+        self._asked |= numbers
+        lanes = self._order.lanes()
+        patience = [round(self._order.aging.get(lane.priority, 0) * 1000) for lane in lanes if self._order.aging]
+        try:
+            answers = await everywhere(
+                partitions,
+                "peek",
+                lambda partition: (self._group, len(lanes), *map(partition.keys.lane, lanes), *patience),
+                deadline_s=VISIT_S,
+            )
+        except BusError as error:
+            log.warning("partitions %s: %s", ", ".join(map(str, sorted(map(str, numbers)))), error)
+            for number in numbers:
+                self._urgency.pop(number, None)
+            return
+        finally:
+            self._asked -= numbers
+        for partition, ((urgency, due), _) in zip(partitions, answers, strict=True):
+            self._note_due(partition.number, due)
+            if urgency < 0:
+                self._urgency.pop(partition.number, None)
+            else:
+                self._urgency[partition.number] = 0 if self._order.weights else urgency
+
+    def _note_due(self, number: int | None, due_ms: int) -> None:
+        self._due[number] = math.inf if due_ms < 0 else self._bus.clock.monotonic() + due_ms / 1000
+
+    def _next_due_ms(self) -> int:
+        """Milliseconds until a delayed task is due somewhere; -1 if none waits."""
+        soonest = min(self._due.values(), default=math.inf)
+        return -1 if soonest == math.inf else max(round((soonest - self._bus.clock.monotonic()) * 1000), 0)
+
+    def _grouped(self, deliveries: Sequence[Delivery]) -> list[tuple[Intake, list[Delivery]]]:
+        groups: dict[int | None, list[Delivery]] = {}
+        for delivery in deliveries:
+            groups.setdefault(delivery.partition.number, []).append(delivery)
+        return [(self._intakes[number], group) for number, group in groups.items()]
+
+    def _of(self, delivery: Delivery) -> Intake:
+        return self._intakes[delivery.partition.number]
+
+
+def home_of(consumer: str, numbers: Sequence[int | None]) -> int | None:
+    """Return the partition at which *consumer* waits: rendezvous hashing, so that consumers spread over all."""
+    return max(
+        numbers, key=lambda number: hashlib.sha1(f"{number} {consumer}".encode(), usedforsecurity=False).digest()
+    )
