@@ -257,3 +257,145 @@ class SentinelRig:
         )
         file.write_text("\n".join(settings) + "\n")
         return self._server(port, [str(file), "--sentinel"], SENTINEL_PASSWORD)
+
+
+class ClusterRig:
+    """A cluster: primaries, and a replica of each.
+
+    Args:
+        primaries: How many primaries; the slots are shared among them evenly.
+        replicas: How many replicas each of them has.
+        binary: The program; the embedded engine's by default.
+    """
+
+    def __init__(self, *, primaries: int = 3, replicas: int = 1, binary: Path | None = None) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="rig-"))
+        self._primaries = primaries
+        ports = _cluster_ports(primaries * (1 + replicas))
+        shared = (*QUIET, "--requirepass", PASSWORD, "--masterauth", PASSWORD, "--cluster-enabled", "yes")
+        shared += (
+            "--cluster-node-timeout",
+            "1500",
+            "--repl-diskless-sync-delay",
+            "0",
+            "--repl-ping-replica-period",
+            "1",
+        )
+        self.engines = [
+            Server(
+                port,
+                [*shared, "--port", str(port), "--cluster-config-file", f"{port}.nodes", *_files(port)],
+                self._directory,
+                {"password": PASSWORD},
+                binary,
+            )
+            for port in ports
+        ]
+
+    def __enter__(self) -> Self:
+        try:
+            for server in self.engines:
+                server.start()
+            self._join()
+            self.wait_until_whole()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process, and remove what they wrote."""
+        for server in self.engines:
+            server.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        """Where a client finds it."""
+        return f"redis+cluster://:{PASSWORD}@{','.join(f'127.0.0.1:{server.port}' for server in self.engines)}"
+
+    @property
+    def primaries(self) -> list[Server]:
+        """The engines that serve slots now, in the order of the slots."""
+        for engine in self.engines:
+            with contextlib.suppress(redis.RedisError, OSError):
+                rows = sorted(engine.ask("CLUSTER", "SLOTS"))
+                ports = dict.fromkeys(row[2][1] for row in rows)
+                return [next(one for one in self.engines if one.port == port) for port in ports]
+        raise AssertionError("no node of the cluster answers")
+
+    def replica_of(self, primary: Server) -> Server:
+        """The replica of *primary*, as it says itself."""
+        port = int(primary.ask("ROLE")[2][0][1])
+        return next(engine for engine in self.engines if engine.port == port)
+
+    def primary_of(self, slot: int) -> Server:
+        """The engine that serves *slot* now."""
+        for engine in self.engines:
+            with contextlib.suppress(redis.RedisError, OSError):
+                for first, last, node, *_ in engine.ask("CLUSTER", "SLOTS"):
+                    if first <= slot <= last:
+                        return next(one for one in self.engines if one.port == node[1])
+        raise AssertionError(f"nobody serves slot {slot}")
+
+    def client(self) -> Any:
+        """A plain client, as a foreign agent or a judge would use."""
+        return redis.RedisCluster(
+            startup_nodes=[redis.cluster.ClusterNode("127.0.0.1", engine.port) for engine in self.engines],
+            password=PASSWORD,
+            decode_responses=True,
+        )
+
+    def clear(self) -> None:
+        """Remove every key."""
+        for engine in self.primaries:
+            engine.ask("FLUSHALL")
+
+    def wait_until_whole(self) -> None:
+        """Wait until every slot is served, every replica follows, and all nodes agree on who is who."""
+        replicas = len(self.engines) // self._primaries - 1
+
+        def whole() -> bool:
+            views = set()
+            for engine in self.engines:
+                said = engine.ask("CLUSTER", "INFO")
+                if "cluster_state:ok" not in said or f"cluster_known_nodes:{len(self.engines)}" not in said:
+                    return False
+                rows = sorted(engine.ask("CLUSTER", "SLOTS"))
+                views.add(str([(first, last, node[1], len(others)) for first, last, node, *others in rows]))
+                if any(len(others) != replicas for *_, _node, others in ((*row[:3], row[3:]) for row in rows)):
+                    return False
+            following = sum(str(engine.ask("INFO", "replication")).count("state=online") for engine in self.primaries)
+            return len(views) == 1 and following == len(self.engines) - self._primaries
+
+        wait_until(whole, "the cluster is whole", 40.0)
+
+    def _join(self) -> None:
+        first, *others = self.engines
+        for at, engine in enumerate(self.engines[: self._primaries]):
+            share = (16384 * at // self._primaries, 16384 * (at + 1) // self._primaries - 1)
+            engine.ask("CLUSTER", "ADDSLOTSRANGE", *share)
+            engine.ask("CLUSTER", "SET-CONFIG-EPOCH", at + 1)
+        for engine in others:
+            engine.ask("CLUSTER", "MEET", "127.0.0.1", first.port)
+        for at, engine in enumerate(self.engines[self._primaries :]):
+            ident = self.engines[at % self._primaries].ask("CLUSTER", "MYID")
+            wait_until(lambda e=engine, i=ident: i in e.ask("CLUSTER", "NODES"), "nodes have met")  # type: ignore[misc]
+            wait_until(lambda e=engine, i=ident: e.ask("CLUSTER", "REPLICATE", i) == "OK", "a replica follows")  # type: ignore[misc]
+
+
+def _files(port: int) -> tuple[str, ...]:
+    return ("--dbfilename", f"{port}.rdb", "--appenddirname", f"{port}.aof")
+
+
+def _cluster_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on now, and below 55536: nodes talk on one that is 10000 higher."""
+    found: list[int] = []
+    while len(found) < count:
+        found += [port for port in free_ports(count) if port < 55536 and port not in found]
+    return found[:count]

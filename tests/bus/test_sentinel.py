@@ -97,8 +97,7 @@ class Flood:
                 if self._stopping:
                     break
                 group.create_task(self._publish(f"t-{number}"))
-                if self._bus.link.state is not self.states[-1]:
-                    self.states.append(self._bus.link.state)
+                self._note_state()
                 await asyncio.sleep(1 / self._rate)
 
     async def _publish(self, task_id: str) -> None:
@@ -107,6 +106,11 @@ class Flood:
             self.safe.append(task_id)
         self.plain.append(task_id)
         self.answered.append(time.monotonic())
+        self._note_state()
+
+    def _note_state(self) -> None:
+        if self._bus.link.state is not self.states[-1]:
+            self.states.append(self._bus.link.state)
 
 
 def strangers(server: Server) -> list[str]:
