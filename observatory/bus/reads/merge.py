@@ -97,6 +97,7 @@ def _lane(readings: Sequence[LaneReading]) -> LaneReading:
         oldest_waiting_ms=_least(reading.oldest_waiting_ms for reading in readings),
         oldest_pending_ms=_least(reading.oldest_pending_ms for reading in readings),
         owners=tuple(sorted(owners.items())),
+        parked=sum(reading.parked for reading in readings),
     )
 
 
