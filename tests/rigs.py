@@ -272,7 +272,7 @@ class ClusterRig:
         self._directory = Path(tempfile.mkdtemp(prefix="rig-"))
         self._primaries = primaries
         ports = _cluster_ports(primaries * (1 + replicas))
-        shared = (*QUIET, "--requirepass", PASSWORD, "--masterauth", PASSWORD, "--cluster-enabled", "yes")
+        shared: tuple[str, ...] = (*QUIET, "--requirepass", PASSWORD, "--masterauth", PASSWORD)
         shared += (
             "--cluster-node-timeout",
             "1500",
