@@ -13,7 +13,7 @@ from importlib import resources
 
 _SHEBANG = "#!lua"
 _PARTS = {
-    "look": ("clock", "replies", "look"),
+    "look": ("clock", "ids", "replies", "look"),
     "window": ("clock", "replies", "shown", "window"),
     "pending": ("clock", "ids", "replies", "shown", "pending"),
     "groups": ("clock", "replies", "groups"),

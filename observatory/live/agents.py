@@ -44,6 +44,12 @@ class Roster:
         """Return the last beat of each process of *agent*."""
         return [beat for (name, _), beat in self._beats.items() if name == agent]
 
+    def is_gone(self, consumer: str, now_ms: int) -> bool | None:
+        """Say whether the process *consumer* is known to be dead or to have left; None if it never beat."""
+        agent = agent_of(consumer)
+        beat = self._beats.get((agent, consumer)) or self._beats.get((agent, ""))
+        return None if beat is None else agent_state(beat, now_ms) not in _HERE
+
     def views(self, now_ms: int, owners: Mapping[str, int]) -> tuple[AgentView, ...]:
         """Return every agent by name, and forget those that are long gone.
 

@@ -12,6 +12,7 @@ from observatory.live.detail import agent_detail
 from observatory.live.feed import merged
 from observatory.live.flow import FlowMeter
 from observatory.live.lanes import LaneBoard
+from observatory.live.tempo import Tempo
 from observatory.model import health
 from observatory.model.snapshot import EngineView, Origin, Snapshot
 
@@ -42,6 +43,7 @@ class Assembler:
         self._lanes = LaneBoard()
         self._flow = FlowMeter()
         self._dead_letters = DeadLetterBoard()
+        self._tempo = Tempo()
 
     @property
     def cursor(self) -> Cursor:
@@ -63,20 +65,22 @@ class Assembler:
         before = self._last
         self._cursor = observation.cursor
         if before is not None and self._clock_jumped(before.at_ms, observation.at_ms, seen):
-            for part in (self._lanes, self._flow, self._dead_letters):
+            for part in (self._lanes, self._flow, self._dead_letters, self._tempo):
                 part.restart()
             if observation.at_ms < before.at_ms:
                 self._cursor = Cursor()
         happened = self._flow.add(observation)
         self._feed = merged(self._feed, observation.events)
         self._roster.add(observation.beats, observation.at_ms)
-        agents = self._roster.views(observation.at_ms, _owners(observation.lanes))
+        self._tempo.add(observation.events)
+        views = self._roster.views(observation.at_ms, _owners(observation.lanes))
+        agents = self._tempo.judged(views, observation.at_ms)
         engine = _engine(observation.server)
         snapshot = Snapshot(
             at_ms=observation.at_ms,
             origin=Origin.LIVE,
             link=link,
-            lanes=self._lanes.add(observation.lanes, observation.at_ms),
+            lanes=self._lanes.add(observation.lanes, observation.at_ms, self._roster),
             agents=_shared(before.agents if before else (), agents),
             dead_letters=self._dead_letters.add(observation.dead_letters, happened, observation.at_ms),
             delayed=observation.delayed,

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
         AgentView,
         DeadLetterSummary,
         EngineView,
+        Flow,
         GroupView,
         LaneView,
         LinkView,
+        Quantiles,
         Snapshot,
     )
 
@@ -32,6 +34,7 @@ def snapshot_document(snapshot: Snapshot) -> Document:
             "agents": [_agent(agent, snapshot.at_ms) for agent in snapshot.agents],
             "dead_letters": _dead_letters(snapshot.dead_letters),
             "delayed": snapshot.delayed,
+            "flow": _flow(snapshot.flow),
             "engine": _engine(snapshot.engine),
         }
     )
@@ -61,6 +64,11 @@ def _lane(lane: LaneView) -> Document:
         "oldest_pending_s": lane.oldest_pending_s,
         "in_rate": lane.in_rate,
         "out_rate": lane.out_rate,
+        "rate_window_s": lane.rate_window_s,
+        "drain_eta_s": lane.drain_eta_s,
+        "drain_eta_s_with_one_more": lane.drain_eta_with(1),
+        "working": lane.working,
+        "paused_until_ms": lane.paused_until_ms,
         "state": str(lane.state),
         "problem": lane.problem,
     }
@@ -84,7 +92,12 @@ def _agent(agent: AgentView, at_ms: int) -> Document:
         "last_seen_s": seen_s,
         "status": agent.status,
         "task": agent.task,
+        "task_type": agent.task_type,
         "task_age_s": agent.task_age_s,
+        "typical_s": agent.typical_s,
+        "stuck": agent.stuck,
+        "rate": agent.rate,
+        "error_rate": agent.error_rate,
         "load": agent.load,
         "pending": agent.pending,
         "done": agent.done,
@@ -103,6 +116,29 @@ def _dead_letters(summary: DeadLetterSummary) -> Document:
         "oldest_s": summary.oldest_s,
         "rate": summary.rate,
         "problem": summary.problem,
+    }
+
+
+def _flow(flow: Flow) -> Document:
+    return {
+        "published": flow.published[-1] if flow.published else None,
+        "completed": flow.completed[-1] if flow.completed else None,
+        "failed": flow.failed[-1] if flow.failed else None,
+        "foreign_in": flow.foreign_in,
+        "foreign_out": flow.foreign_out,
+        "window_s": flow.window_s,
+        "wait_ms": _quantiles(flow.wait),
+        "run_ms": _quantiles(flow.run),
+    }
+
+
+def _quantiles(found: Quantiles) -> Document:
+    return {
+        "p50": found.p50,
+        "p95": found.p95,
+        "p99": found.p99,
+        "samples": found.samples,
+        "low_confidence": found.low_confidence,
     }
 
 

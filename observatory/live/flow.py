@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from observatory.live.foreign import ForeignMeter
 from observatory.live.latency import RAN, WAITED, LatencyWindow
 from observatory.model.event import EventKind
 from observatory.model.snapshot import TREND_LENGTH, Flow
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 Counts = dict[tuple[int, str], int]
 """How often each kind happened, by (minute since the epoch, kind)."""
 
-PUBLISHED = (EventKind.PUBLISHED, EventKind.SCHEDULED, EventKind.OBSERVED)
-"""Kinds by which a task first enters the books."""
+PUBLISHED = (EventKind.PUBLISHED, EventKind.SCHEDULED)
+"""Kinds by which a task of the bus's clients first enters the books."""
+
+OBSERVED = (EventKind.OBSERVED,)
+"""Kind by which a foreign task enters the books, later than it came."""
 
 COMPLETED = (EventKind.COMPLETED,)
 """Kinds by which a task is done."""
@@ -41,6 +45,7 @@ class FlowMeter:
     def restart(self) -> None:
         """Compare nothing with earlier looks: their times mean nothing any more. The series go on."""
         self._before: tuple[int, Counts] | None = None
+        self._foreign = ForeignMeter()
         self._wait = LatencyWindow(WAITED)
         self._run = LatencyWindow(RAN)
 
@@ -55,12 +60,15 @@ class FlowMeter:
         run_p95 = self._run.add(observation.events, at_ms)
         before, self._before = self._before, (at_ms, dict(observation.counts))
         happened = None if before is None else increments(*before, at_ms, observation.counts)
+        foreign = self._foreign.add(observation.lanes, happened)
         series = self._flow
         if before is not None:
             seconds = (at_ms - before[0]) / 1000
+            came = _rate(happened, OBSERVED, seconds) if foreign.came is None else foreign.came / seconds
+            went = foreign.went / seconds if foreign.went else 0.0
             series = Flow(
-                published=_longer(series.published, _rate(happened, PUBLISHED, seconds)),
-                completed=_longer(series.completed, _rate(happened, COMPLETED, seconds)),
+                published=_longer(series.published, _rate(happened, PUBLISHED, seconds) + came),
+                completed=_longer(series.completed, _rate(happened, COMPLETED, seconds) + went),
                 failed=_longer(series.failed, _rate(happened, FAILED, seconds)),
                 wait_p95=_longer(series.wait_p95, wait_p95),
                 run_p95=_longer(series.run_p95, run_p95),
@@ -74,6 +82,8 @@ class FlowMeter:
             wait_p95=series.wait_p95,
             run_p95=series.run_p95,
             window_s=min(self._wait.window_s(at_ms), self._run.window_s(at_ms)),
+            foreign_in=_per_second(foreign.came, before, at_ms),
+            foreign_out=_per_second(foreign.went, before, at_ms),
         )
         return happened
 
@@ -115,6 +125,10 @@ def increments(
 
 def _rate(happened: Counter[str] | None, kinds: Collection[str], seconds: float) -> float:
     return UNKNOWN if happened is None else sum(happened[kind] for kind in kinds) / seconds
+
+
+def _per_second(count: int | None, before: tuple[int, Counts] | None, at_ms: int) -> float | None:
+    return None if count is None or before is None else count * 1000 / (at_ms - before[0])
 
 
 def _longer(series: tuple[float, ...], point: float) -> tuple[float, ...]:

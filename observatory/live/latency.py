@@ -21,7 +21,7 @@ MAX_SAMPLES = 4096
 """Durations that are held at most; beyond, the oldest leave before their time and `window_s` says so."""
 
 WAITED = frozenset({EventKind.TAKEN})
-"""Kinds whose `ms` is the time from arrival to start."""
+"""Kinds whose `ms` is the time from arrival to start; of later attempts it holds the earlier ones and is left out."""
 
 RAN = frozenset({EventKind.COMPLETED, EventKind.RETRIED, EventKind.DEAD_LETTERED})
 """Kinds whose `ms` is the time from start to settle."""
@@ -45,7 +45,11 @@ class LatencyWindow:
         Returns:
             The 95th percentile of just these, in ms; NaN if none of them has a duration.
         """
-        fresh = [(event.ts_ms, event.ms) for event in events if event.kind in self._kinds and event.ms is not None]
+        fresh = [
+            (event.ts_ms, event.ms)
+            for event in events
+            if event.kind in self._kinds and event.ms is not None and (event.attempt <= 1 or event.kind not in WAITED)
+        ]
         self._samples.extend(reversed(fresh))
         while self._samples and self._samples[0][0] < at_ms - WINDOW_S * 1000:
             self._samples.popleft()

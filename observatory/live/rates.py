@@ -31,9 +31,13 @@ class RateMeter:
     Every rate is a difference of exact counters over the time that passed on the server, so no event is guessed
     and missed looks only widen the span. A counter that is not known or fell (Redis 6, stream deleted, engine
     restarted without its data) or a time that did not advance starts the window anew.
+
+    Args:
+        window_s: Seconds that a rate speaks of.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window_s: float = WINDOW_S) -> None:
+        self._window_s = window_s
         self._samples: deque[Sample] = deque()
 
     def add(self, sample: Sample | None) -> None:
@@ -43,8 +47,13 @@ class RateMeter:
             kept.clear()
         if sample is not None:
             kept.append(sample)
-            while len(kept) > 2 and sample.at_ms - kept[0].at_ms > WINDOW_S * 1000:
+            while len(kept) > 2 and sample.at_ms - kept[0].at_ms > self._window_s * 1000:
                 kept.popleft()
+
+    @property
+    def span_s(self) -> float | None:
+        """Seconds between the looks that the rates are made of; None while there are none."""
+        return _seconds(self._samples[0], self._samples[-1]) if len(self._samples) > 1 else None
 
     @property
     def in_rate(self) -> float | None:

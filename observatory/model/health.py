@@ -44,7 +44,14 @@ def backlog(length: int, groups: Sequence[GroupView], *, waits: bool) -> int | N
 
 
 def lane_state(
-    length: int | None, backlog: int | None, groups: Sequence[GroupView], *, waits: bool, bound: int
+    length: int | None,
+    backlog: int | None,
+    groups: Sequence[GroupView],
+    *,
+    waits: bool,
+    bound: int,
+    deserted: bool = False,
+    paused: bool = False,
 ) -> LaneState:
     """Find the one word for a lane.
 
@@ -54,18 +61,21 @@ def lane_state(
         groups: Its groups.
         waits: Whether some group was not given some entry yet.
         bound: Length at which publishing is refused.
+        deserted: Consumers are registered, and it is known that none of them is there.
+        paused: Somebody paused it.
 
     Returns:
-        The worst that is true: broken, full, nobody to take what waits. `NO_CONSUMERS` only where work waits and
-        nobody is registered to take it: consumers that a group once had and that are gone still count, because
-        the engine keeps them.
+        The worst that is true: broken, full, paused, nobody to take what waits. `NO_CONSUMERS` only where work waits
+        and nobody is registered to take it, or those that are registered are known to be gone.
     """
     if length is None:
         return LaneState.BROKEN
     if length >= bound:
         return LaneState.FULL
+    if paused:
+        return LaneState.PAUSED
     waiting = waits if groups else length > 0
-    if waiting and not any(group.consumers for group in groups):
+    if waiting and (deserted or not any(group.consumers for group in groups)):
         return LaneState.NO_CONSUMERS
     return LaneState.IDLE if backlog == 0 else LaneState.OK
 

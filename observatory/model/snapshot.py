@@ -41,6 +41,7 @@ class LaneState(StrEnum):
     OK = "ok"
     IDLE = "idle"
     NO_CONSUMERS = "no consumers"
+    PAUSED = "paused"
     FULL = "full"
     BROKEN = "broken"
 
@@ -97,8 +98,11 @@ class LaneView:
         groups: Its groups, by name.
         oldest_waiting_s: Age of the oldest entry that some group was not given yet, in seconds; None if none waits.
         oldest_pending_s: Age of the oldest entry that was given and not acknowledged, in seconds; None if none.
-        in_rate: Entries that arrived per second over the last ticks; None until there are two samples.
+        in_rate: Entries that arrived per second over `rate_window_s`; None until there are two samples.
         out_rate: Entries settled per second over the same window.
+        rate_window_s: Seconds that the rates speak of; None while there are none.
+        working: Agents that lately held work of it; what `drain_eta_with` reckons with.
+        paused_until_ms: End of its pause, ms of server time, 0 where it has none; None if it is not paused.
         trend: Backlog of the last ticks, oldest first.
         state: The one word.
         problem: What is broken, in words; empty otherwise.
@@ -120,6 +124,9 @@ class LaneView:
     state: LaneState = LaneState.OK
     problem: str = ""
     parked: int = 0
+    rate_window_s: float | None = None
+    working: int = 0
+    paused_until_ms: int | None = None
 
     @property
     def lag(self) -> int | None:
@@ -135,9 +142,17 @@ class LaneView:
     @property
     def drain_eta_s(self) -> float | None:
         """Seconds until the backlog is gone at the present rates; None if it is not shrinking or unknown."""
-        if not self.backlog or self.in_rate is None or self.out_rate is None or self.out_rate <= self.in_rate:
+        return self.drain_eta_with(0)
+
+    def drain_eta_with(self, more: int) -> float | None:
+        """Seconds until the backlog is gone if *more* agents helped, each as fast as those that work on it now.
+
+        None if it would not shrink, if a rate or the backlog is unknown, or if nobody works on it to go by.
+        """
+        if not self.backlog or self.in_rate is None or self.out_rate is None or (more and not self.working):
             return None
-        return self.backlog / (self.out_rate - self.in_rate)
+        settled = self.out_rate * (1 + more / self.working) if more else self.out_rate
+        return self.backlog / (settled - self.in_rate) if settled > self.in_rate else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +173,11 @@ class AgentView:
         capabilities: Queues and types it serves.
         version: Its version.
         processes: Consumers that beat under its name.
+        task_type: Kind of its current task; empty if unknown.
+        typical_s: 99th percentile of how long tasks of that kind ran lately, in seconds; None with too few samples.
+        stuck: It beats, and its task has run for longer than `typical_s`; None where that cannot be told.
+        rate: Tasks completed per second over the last minute, by its own count; None if it does not count.
+        error_rate: Attempts that failed per second, likewise.
     """
 
     name: str
@@ -173,6 +193,11 @@ class AgentView:
     capabilities: tuple[str, ...] = ()
     version: str = ""
     processes: int = 1
+    task_type: str = ""
+    typical_s: float | None = None
+    stuck: bool | None = None
+    rate: float | None = None
+    error_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,20 +237,35 @@ class Quantiles:
     p99: float | None = None
     samples: int = 0
 
+    def confident(self, share: float) -> bool:
+        """Say whether the quantile at *share* (0.5, 0.95, 0.99) rests on enough samples.
+
+        At least three samples must be expected above it, which takes 6, 60 and 300 of them.
+        """
+        return self.samples * (1 - share) >= 3 - 1e-9
+
+    @property
+    def low_confidence(self) -> bool:
+        """There are samples, and too few of them for the 95th percentile to mean much."""
+        return self.samples > 0 and not self.confident(0.95)
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Throughput and latency now, and over the last ticks.
 
     Attributes:
-        published: Tasks published per second, series, oldest first.
-        completed: Tasks completed per second, series.
+        published: Tasks that arrived per second, those of foreign agents included, series, oldest first.
+        completed: Tasks completed per second, those that foreign agents acknowledged included, series.
         failed: Attempts that failed (retried or dead-lettered) per second, series.
-        wait: Arrival to start, over the sampled window.
+        wait: Arrival to first start, over the sampled window.
         run: Start to settle, over the sampled window.
         wait_p95: 95th percentile of waiting in ms, series; NaN where a tick had no sample.
         run_p95: 95th percentile of running in ms, series; NaN where a tick had no sample.
         window_s: Seconds that `wait` and `run` speak of.
+        foreign_in: Of the tasks that arrived since the last look, those per second that no event tells of; None where
+            that cannot be known.
+        foreign_out: Of the tasks that were settled since the last look, likewise.
     """
 
     published: tuple[float, ...] = ()
@@ -236,6 +276,8 @@ class Flow:
     wait_p95: tuple[float, ...] = ()
     run_p95: tuple[float, ...] = ()
     window_s: float = 0.0
+    foreign_in: float | None = None
+    foreign_out: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ LANES: Mapping[str, Mark] = {
     LaneState.OK: Mark("●", "ok", "success"),
     LaneState.IDLE: Mark("○", "idle", "muted"),
     LaneState.NO_CONSUMERS: Mark("▲", "no consumers", "warning+"),
+    LaneState.PAUSED: Mark("⏸", "paused", "warning"),
     LaneState.FULL: Mark("■", "full", "error+"),
     LaneState.BROKEN: Mark("✖", "broken", "error+"),
 }

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from observatory.bus.reads.observe import DeadLetterReading, GroupReading, LaneReading, Observation, ServerReading
+from observatory.bus.reads.observe import (
+    ConsumerReading,
+    DeadLetterReading,
+    GroupReading,
+    LaneReading,
+    Observation,
+    ServerReading,
+)
 from observatory.model.event import Event
 from observatory.model.task import SHARED, Lane, Priority
 
@@ -50,6 +57,7 @@ def lane(
     groups: tuple[GroupReading, ...] = (),
     waiting_ms: int | None = None,
     owners: tuple[tuple[str, int], ...] = (),
+    paused_until_ms: int | None = None,
 ) -> LaneReading:
     """Make what one look told of a lane of the shared queue."""
     return LaneReading(
@@ -60,15 +68,25 @@ def lane(
         groups=groups,
         oldest_waiting_ms=waiting_ms,
         owners=owners,
+        paused_until_ms=paused_until_ms,
     )
 
 
-def group(lag: int | None = 0, pending: int = 0, *, name: str = "workers", consumers: int = 1) -> GroupReading:
+def group(
+    lag: int | None = 0,
+    pending: int = 0,
+    *,
+    name: str = "workers",
+    consumers: int = 1,
+    members: tuple[ConsumerReading, ...] | None = None,
+) -> GroupReading:
     """Make what one look told of a group."""
-    return GroupReading(name, lag, pending, consumers, "0-0", None)
+    return GroupReading(name, lag, pending, consumers, "0-0", None, members)
 
 
-def fact(kind: str, after_s: float, *, seq: int = 0, ms: int | None = None) -> Event:
+def fact(
+    kind: str, after_s: float, *, seq: int = 0, ms: int | None = None, task_type: str = "", attempt: int = 0
+) -> Event:
     """Make an event of *kind* that happened *after_s* seconds after `T0`."""
     at_ms = T0 + round(after_s * 1000)
-    return Event(f"{at_ms}-{seq}", kind, at_ms, task="t", ms=ms)
+    return Event(f"{at_ms}-{seq}", kind, at_ms, task="t", type=task_type, attempt=attempt, ms=ms)

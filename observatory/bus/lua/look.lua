@@ -2,7 +2,7 @@
 -- One look at the whole bus at one instant: no command here costs more with more entries or more pending.
 -- ARGV: prefix, beats cursor, events cursor, dead letters known: length, newest id, scan cursor, n, n kinds of
 --   events, then named queues already known.
--- Returns {now ms, scan cursor, queues, lanes, dead letters, delayed, last beats, beats, events, skipped, counts}.
+-- Returns {now ms, scan cursor, queues, lanes, dead letters, delayed, last beats, beats, events, skipped, counts, paused}.
 
 local BEATS, EVENTS, LETTERS = 2000, 256, 1000
 local LETTER_BYTES = 2000000  -- dead letters are read only until this many bytes of them were seen
@@ -32,6 +32,21 @@ local function find_queues(cursor, known)
   return page[1], queues
 end
 
+-- Who could take what has been waiting for a while, flat: {name, pending, idle ms}. Looked at only then, and only where
+-- they are few, because it costs more with more consumers.
+local PATIENCE_MS, FEW = 5000, 100
+local function consumers_of(stream, info, waiting)
+  if not waiting or NOW - id_ms(waiting) < PATIENCE_MS or info['consumers'] > FEW then return false end
+  local found = {}
+  for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, info['name'])) do
+    local consumer = map_of(flat)
+    found[#found + 1] = consumer['name']
+    found[#found + 1] = consumer['pending']
+    found[#found + 1] = consumer['idle']
+  end
+  return found
+end
+
 local function read_group(stream, info)
   local name, last = info['name'], info['last-delivered-id']
   local summary = redis.call('XPENDING', stream, name)
@@ -47,7 +62,7 @@ local function read_group(stream, info)
   end
   -- A lag that the engine cannot tell is nil and would cut the table short; -1 stands for it on the way.
   return {name, info['lag'] or -1, info['pending'], info['consumers'], last, info['entries-read'] or -1,
-    waiting, summary[2] or false, owners}
+    waiting, summary[2] or false, owners, consumers_of(stream, info, waiting)}
 end
 
 local function read_lane(stream)
@@ -185,7 +200,8 @@ for _, queue in ipairs(queues) do
   end
 end
 local delayed = redis.pcall('ZCARD', PREFIX .. ':tasks:delayed')
+local paused = redis.pcall('HGETALL', PREFIX .. ':tasks:paused')
 local last_beats, beats = read_beats(ARGV[2])
 local events, skipped = read_events({day_of(NOW), day_of(NOW - 86400000)}, ARGV[3])
 return {text(NOW), scan, queues, lanes, read_letters(tonumber(ARGV[4]), ARGV[5]), failed(delayed) and -1 or delayed,
-  last_beats, beats, events, skipped, read_counts()}
+  last_beats, beats, events, skipped, read_counts(), failed(paused) and {} or paused}

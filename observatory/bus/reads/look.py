@@ -9,6 +9,7 @@ from observatory.bus.partitions import everywhere
 from observatory.bus.reads.log import read_events
 from observatory.bus.reads.merge import merged
 from observatory.bus.reads.observe import (
+    ConsumerReading,
     Cursor,
     DeadLetterReading,
     GroupReading,
@@ -87,11 +88,12 @@ def _arguments(cursor: Cursor) -> list[str | int]:
 
 
 def _observation(keys: Keys, cursor: Cursor, reply: Reply, info: bytes | None) -> Observation:
-    now, scan, queues, lanes, letters, delayed, last_beats, beats, events, skipped, counts = reply
+    now, scan, queues, lanes, letters, delayed, last_beats, beats, events, skipped, counts, pauses = reply
+    paused = {_word(stream): int(till) for stream, till in zip(pauses[::2], pauses[1::2], strict=True)}
     read = tuple(event for ident, flat in events for event in reversed(read_events(ident, flat)))[:FACTS]
     return Observation(
         at_ms=int(now),
-        lanes=tuple(lane for row in lanes if (lane := _lane(keys, row)) is not None),
+        lanes=tuple(lane for row in lanes if (lane := _lane(keys, row, paused)) is not None),
         dead_letters=_letters(letters),
         delayed=None if delayed < 0 else delayed,
         beats=(*_beats(last_beats), *_beats(beats)),
@@ -109,7 +111,7 @@ def _observation(keys: Keys, cursor: Cursor, reply: Reply, info: bytes | None) -
     )
 
 
-def _lane(keys: Keys, row: Reply) -> LaneReading | None:
+def _lane(keys: Keys, row: Reply, paused: Mapping[str, int]) -> LaneReading | None:
     stream, problem, length, added, groups, unread = row
     lane = keys.lane_of(_word(stream))
     if lane is None:
@@ -119,7 +121,7 @@ def _lane(keys: Keys, row: Reply) -> LaneReading | None:
     owners: dict[str, int] = {}
     waiting = [EntryId.parse(unread).ms] if unread else []
     pending: list[int] = []
-    for *_, first_waiting, first_pending, flat in groups:
+    for *_, first_waiting, first_pending, flat, _members in groups:
         waiting += [EntryId.parse(first_waiting).ms] if first_waiting else []
         pending += [EntryId.parse(first_pending).ms] if first_pending else []
         for consumer, held in zip(flat[::2], flat[1::2], strict=True):
@@ -135,13 +137,19 @@ def _lane(keys: Keys, row: Reply) -> LaneReading | None:
         oldest_pending_ms=min(pending, default=None),
         owners=tuple(sorted(owners.items())),
         parked=parked,
+        paused_until_ms=paused.get(_word(stream)),
     )
 
 
 def _group(row: Reply) -> GroupReading:
-    name, lag, pending, consumers, last, entries_read, *_, owners = row
+    name, lag, pending, consumers, last, entries_read, _waiting, _pending, owners, flat = row
     living = consumers - (PARKED.encode() in owners[::2])
-    return GroupReading(_word(name), _known(lag), pending, living, _word(last), _known(entries_read))
+    members = None
+    if flat is not None:
+        rows = zip(*(iter(flat),) * 3, strict=True)
+        found = (ConsumerReading(_word(who), held, idle) for who, held, idle in rows)
+        members = tuple(one for one in found if one.name != PARKED)
+    return GroupReading(_word(name), _known(lag), pending, living, _word(last), _known(entries_read), members)
 
 
 def _letters(row: Reply) -> DeadLetterReading:

@@ -14,8 +14,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerReading:
+    """A consumer as XINFO CONSUMERS tells it: entries it holds, and ms since it last asked for anything."""
+
+    name: str
+    pending: int
+    idle_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupReading:
-    """A group as XINFO GROUPS tells it; `lag` and `entries_read` are None where the engine does not know."""
+    """A group as XINFO GROUPS tells it; `lag` and `entries_read` are None where the engine does not know.
+
+    `members` are its consumers, looked at only while work has waited for some seconds and where they are few; None
+    where they were not.
+    """
 
     name: str
     lag: int | None
@@ -23,6 +36,7 @@ class GroupReading:
     consumers: int
     last_delivered: str
     entries_read: int | None
+    members: tuple[ConsumerReading, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,7 @@ class LaneReading:
         oldest_pending_ms: Arrival (ms of server time) of the oldest entry that is pending in some group.
         owners: Pending entries by consumer, over all groups; without the parked ones.
         parked: Entries that wait for others of their ordering key; they count as pending in the groups.
+        paused_until_ms: End of its pause, ms of server time, 0 where it has none; None if it is not paused.
     """
 
     lane: Lane
@@ -53,6 +68,7 @@ class LaneReading:
     oldest_pending_ms: int | None = None
     owners: tuple[tuple[str, int], ...] = ()
     parked: int = 0
+    paused_until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
