@@ -112,7 +112,8 @@ class Hold:
     Attributes:
         group: Its group.
         consumer: The consumer.
-        agent: The agent that the consumer belongs to.
+        agent: The agent that the consumer belongs to; empty where it is nobody's, because it waits for its turn
+            behind others of its ordering key.
         idle_ms: Milliseconds since it was delivered last, or its lease renewed.
         deliveries: How often it was delivered.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,12 +11,15 @@ from observatory.model.errors import BusError, UsageError
 from observatory.model.listing import Ask, EntryState, PendingScope, at_time
 from observatory.model.task import EntryId
 from observatory.model.wire import Malformed
+from tests.bus.conftest import working
+from tests.conftest import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from observatory.bus import Bus
     from observatory.model.listing import Page
+    from observatory.model.task import Task
 
 HIGH, LOW = "cortex:tasks:high", "cortex:tasks:low"
 
@@ -285,3 +289,28 @@ async def test_groups_tell_their_consumers(bus: Bus, plain: Any) -> None:
     assert agents.consumers[1].inactive_ms == -1
     assert (audit.view.lag, audit.next_waiting_ms, audit.consumers) == (0, None, ())
     assert await bus.reads.groups("cortex:tasks:normal") == ()
+
+
+async def test_work_that_waits_for_its_turn_is_nobodys(bus: Bus) -> None:
+    """Of two tasks of one ordering key the second is delivered and parked: it waits, and no agent holds it."""
+    release = asyncio.Event()
+
+    async def hold(_task: Task) -> None:
+        await release.wait()
+
+    for number in range(2):
+        await bus.publish("t", id=f"t-{number}", ordering_key="repo-1", priority="high")
+    async with working(bus, "pink", {"t": hold}, concurrency=2):
+        await eventually(lambda: _pending(bus, 2))
+        rows = (await bus.reads.pending(Ask(newest_first=False))).items
+        entries = (await bus.reads.entries(HIGH, Ask(newest_first=False))).items
+        (group,) = await bus.reads.groups(HIGH)
+        release.set()
+    assert [(row.task_id, row.hold.agent) for row in rows] == [("t-0", "pink"), ("t-1", "")]
+    assert [row.state for row in entries] == [EntryState.HELD, EntryState.WAITING]
+    assert [one.agent for one in group.consumers] == ["pink"]
+    assert group.view.consumers == 1
+
+
+async def _pending(bus: Bus, count: int) -> bool:
+    return (await bus.reads.pending(Ask())).total == count

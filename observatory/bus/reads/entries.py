@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from observatory.bus.reads.look import PARKED
 from observatory.bus.reads.paging import Place, Window, checked_id, longest, paged
 from observatory.model.agent import agent_of
 from observatory.model.errors import UsageError
@@ -72,11 +73,15 @@ def _row(keys: Keys, stream: str, groups: list[tuple[str, EntryId]], row: Reply)
     key = ident.decode()
     place = EntryId.parse(key)
     fields = pairs(flat)
+    given = list(zip(*(iter(held),) * 4, strict=True))
     holds = tuple(
         Hold(groups[at - 1][0], _text(consumer), agent_of(_text(consumer)), idle, deliveries)
-        for at, consumer, idle, deliveries in zip(*(iter(held),) * 4, strict=True)
+        for at, consumer, idle, deliveries in given
+        if _text(consumer) != PARKED
     )
-    waits_for = tuple(name for name, last in groups if last < place)
+    # What is parked was delivered before its turn and waits as if it had not been.
+    parked = {groups[at - 1][0] for at, consumer, *_ in given if _text(consumer) == PARKED}
+    waits_for = tuple(name for name, last in groups if last < place or name in parked)
     state = EntryState.SETTLED
     if stream == keys.dead_letters:
         state = EntryState.DEAD

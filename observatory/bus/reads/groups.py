@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from observatory.bus.reads.look import PARKED
 from observatory.model.agent import agent_of
 from observatory.model.listing import ConsumerRow, GroupRow
 from observatory.model.snapshot import GroupView
@@ -28,9 +29,11 @@ async def groups_of(link: Link, stream: str) -> tuple[GroupRow, ...]:
 
 def _group(row: Reply) -> GroupRow:
     name, lag, pending, count, last, oldest, waiting, consumers = row
+    living = [one for one in consumers if _text(one[0]) != PARKED]
+    count -= len(consumers) - len(living)
     view = GroupView(_text(name), None if lag < 0 else lag, pending, count, last.decode())
     found = (
-        ConsumerRow(_text(who), agent_of(_text(who)), held, idle, _known(seen)) for who, held, idle, seen in consumers
+        ConsumerRow(_text(who), agent_of(_text(who)), held, idle, _known(seen)) for who, held, idle, seen in living
     )
     return GroupRow(
         view,

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from functools import partial
 from typing import TYPE_CHECKING
 
+from observatory.bus.reads.look import PARKED
 from observatory.bus.reads.paging import Place, Window, checked_id, longest, paged
 from observatory.model.agent import agent_of
 from observatory.model.listing import Hold, PendingRow
@@ -64,7 +65,8 @@ def _row(keys: Keys, streams: Sequence[str], row: Reply) -> PendingRow:
     place, group, ident, consumer, idle, deliveries, entry = row
     stream, entry_id = streams[place - 1], ident.decode()
     lane = keys.lane_of(stream) or Lane(SHARED, Priority.NORMAL)
-    hold = Hold(_text(group), _text(consumer), agent_of(_text(consumer)), idle, deliveries)
+    who = _text(consumer)
+    hold = Hold(_text(group), who, "" if who == PARKED else agent_of(who), idle, deliveries)
     key = f"{entry_id} {stream} {_text(group)}"
     if entry is None:
         return PendingRow(key, stream, str(lane), entry_id, hold, gone=True)
