@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from observatory.bus.reads.look import PARKED
+from observatory.bus.reads.observe import PARKED
 from observatory.bus.reads.paging import Place, Window, checked_id, longest, paged
 from observatory.model.agent import agent_of
 from observatory.model.errors import UsageError

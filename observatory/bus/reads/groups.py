@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from observatory.bus.reads.look import PARKED
+from observatory.bus.reads.observe import PARKED
 from observatory.model.agent import agent_of
 from observatory.model.listing import ConsumerRow, GroupRow
 from observatory.model.snapshot import GroupView

@@ -9,6 +9,7 @@ from observatory.bus.partitions import everywhere
 from observatory.bus.reads.log import read_events
 from observatory.bus.reads.merge import merged
 from observatory.bus.reads.observe import (
+    PARKED,
     ConsumerReading,
     Cursor,
     DeadLetterReading,
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 FACTS = 256
 """Facts that one look returns at most; look.lua stops reading the log behind it."""
-
-PARKED = "~parked"
-"""In whose name an entry is pending that waits for others of its ordering key, as in order.lua."""
 
 _KINDS = tuple(str(kind) for kind in EventKind)
 

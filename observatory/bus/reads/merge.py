@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from observatory.bus.reads.observe import (
+    ConsumerReading,
     Cursor,
     DeadLetterReading,
     GroupReading,
@@ -98,6 +99,8 @@ def _lane(readings: Sequence[LaneReading]) -> LaneReading:
         oldest_pending_ms=_least(reading.oldest_pending_ms for reading in readings),
         owners=tuple(sorted(owners.items())),
         parked=sum(reading.parked for reading in readings),
+        # A lane is paused in all partitions at once.
+        paused_until_ms=next((at for reading in readings if (at := reading.paused_until_ms) is not None), None),
     )
 
 
@@ -110,7 +113,20 @@ def _group(readings: Sequence[GroupReading]) -> GroupReading:
         max(reading.consumers for reading in readings),
         max((reading.last_delivered for reading in readings), key=lambda ident: tuple(map(int, ident.split("-")))),
         _sum(reading.entries_read for reading in readings),
+        _members([reading for reading in readings if reading.lag != 0]),
     )
+
+
+def _members(starved: Sequence[GroupReading]) -> tuple[ConsumerReading, ...] | None:
+    """Return who could take what waits, wherever it waits; None where it was not looked at."""
+    found: dict[str, ConsumerReading] = {}
+    for group in starved:
+        if group.members is None:
+            return None
+        for one in group.members:
+            known = found.get(one.name, ConsumerReading(one.name, 0, one.idle_ms))
+            found[one.name] = ConsumerReading(one.name, known.pending + one.pending, min(known.idle_ms, one.idle_ms))
+    return tuple(found.values()) if starved else None
 
 
 def _remembered(reading: DeadLetterReading, before: DeadLetterReading | None) -> DeadLetterReading:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from observatory.model.task import Lane
 
 
+PARKED = "~parked"
+"""In whose name an entry is pending that waits for others of its ordering key, as in order.lua."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsumerReading:
     """A consumer as XINFO CONSUMERS tells it: entries it holds, and ms since it last asked for anything."""

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from functools import partial
 from typing import TYPE_CHECKING
 
-from observatory.bus.reads.look import PARKED
+from observatory.bus.reads.observe import PARKED
 from observatory.bus.reads.paging import Place, Window, checked_id, longest, paged
 from observatory.model.agent import agent_of
 from observatory.model.listing import Hold, PendingRow
