@@ -93,6 +93,7 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
                 read_only=settings.read_only,
                 on_theme_chosen=keep_theme,
                 state_dir=state_dir() / "reports",
+                memory=state_dir() / "memory.json",
             )
             return await run_app_async(app)
         finally:

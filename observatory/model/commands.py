@@ -113,6 +113,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "send": ("app", "form"),
     "help": ("app", "page", "list"),
     "command-line": ("app", "prompt"),
+    "filter": ("app", "filter"),
 }
 """Scopes that are alive in each view; two commands of one view never share a key."""
 
@@ -235,6 +236,31 @@ COMMANDS: tuple[Command, ...] = (
         "mark-all", _LOOK, "table", needs=Needs.SELECTION,
     ),
     Command(
+        "table.filter", "filter", ("slash",), "Filter",
+        "Show only the rows that match: fields, operators and live values complete, a slip is pointed at.",
+        "filter", _LOOK, "table", footer=11,
+    ),
+    Command(
+        "table.next-hit", "next_hit(1)", ("n",), "Next hit",
+        "To the next row that the filter finds, or the last filter where none is set.",
+        "next-hit", MOVE, "table",
+    ),
+    Command(
+        "table.previous-hit", "next_hit(-1)", ("N",), "Previous hit",
+        "To the row before that the filter finds.",
+        "previous-hit", MOVE, "table",
+    ),
+    Command(
+        "table.save-view", "save_view", (), "Save view",
+        "Keep filter and order of this list under a name.",
+        "save", _LOOK, "table", argument="name",
+    ),
+    Command(
+        "table.view", "view", (), "View",
+        "Show this list as it was saved under a name.",
+        "view", _LOOK, "table", argument="name",
+    ),
+    Command(
         "panel.next", "next_panel", ("tab",), "Next panel", "To the next panel.", "next-panel", MOVE, "screen",
     ),
     Command(
@@ -313,6 +339,22 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "page.close", "close", ("escape", "q", "question_mark"), "Close", "Close this page.",
         "close-page", _APP, "page", footer=1,
+    ),
+    Command(
+        "filter.complete", "complete", ("tab",), "Complete", "Put what is offered in its place; again takes the next.",
+        "complete", "Form", "filter", footer=1, priority=True,
+    ),
+    Command(
+        "filter.older", "older", ("up",), "Older", "The filter that was used before.", "older", "Form", "filter",
+        priority=True,
+    ),
+    Command(
+        "filter.newer", "newer", ("down",), "Newer", "The filter that was used after.", "newer", "Form", "filter",
+        priority=True,
+    ),
+    Command(
+        "filter.close", "close", ("escape",), "Close", "Give back what was shown before.", "close-filter", _APP,
+        "filter", footer=2,
     ),
     Command(
         "prompt.close", "close", ("escape",), "Close", "Close the command line and do nothing.", "close-prompt", _APP,

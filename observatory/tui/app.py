@@ -18,12 +18,15 @@ from observatory.tui.commands import bindings, run_command, why_not
 from observatory.tui.crash import CrashReporting
 from observatory.tui.desk import Desk, nothing_yet
 from observatory.tui.lean import LeanDriver
+from observatory.tui.memory import Memory
 from observatory.tui.messages import SnapshotArrived
 from observatory.tui.palette import CommandProvider, ThemeProvider
 from observatory.tui.screens.base import DataScreen
 from observatory.tui.screens.table import FIRST, SCREENS
+from observatory.tui.table import Table
 from observatory.tui.terminal import Terminal
 from observatory.tui.theme import textual_theme
+from observatory.tui.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -58,6 +61,7 @@ class ObservatoryApp(CrashReporting):
         clock: What time it is.
         on_theme_chosen: Told the name of a theme that the person chose, to keep it.
         state_dir: Folder for crash reports; None writes none.
+        memory: File that remembers filters, saved views and the last screen; None remembers nothing.
 
     Raises:
         SettingsError: There is no theme of that name.
@@ -81,6 +85,7 @@ class ObservatoryApp(CrashReporting):
         clock: Clock | None = None,
         on_theme_chosen: Callable[[str], None] | None = None,
         state_dir: Path | None = None,
+        memory: Path | None = None,
     ) -> None:
         super().__init__()
         clock = clock or SystemClock()
@@ -88,10 +93,11 @@ class ObservatoryApp(CrashReporting):
         self.theme_set = themes
         start = nothing_yet(clock.now_ms())
         self.desk = Desk(source, actions, clock, context, read_only, refresh_s, shown=start, latest=start)
+        self.memory = Memory(memory)
+        self._views = Views(self, self.memory)
         self.when_painted: Callable[[], None] | None = None
         self._on_theme_chosen = on_theme_chosen
         self._theme_before: str | None = None
-        self._visited: list[str] = []
         self._mounted = {FIRST}
         self._at_once = False
         self._generation = 0
@@ -103,9 +109,12 @@ class ObservatoryApp(CrashReporting):
             self.add_mode(name, partial(screen, self.desk))
 
     def on_mount(self) -> None:
-        """Show the first screen and begin to listen."""
-        self._visited = [FIRST]
-        self.switch_mode(FIRST)
+        """Show the screen that was shown last on this bus, or the first one, and begin to listen."""
+        last = self.memory.screen(self.desk.context)
+        start = last if last in SCREENS else FIRST
+        self.desk.views[:] = dict.fromkeys((FIRST, start))
+        self._mounted = {start}
+        self.switch_mode(start)
         self._listen()
         for problem in self.theme_set.problems[:3]:
             self.notify(line(problem, 300), title="theme left out", severity="warning", markup=False, timeout=10)
@@ -156,6 +165,10 @@ class ObservatoryApp(CrashReporting):
         if event.verb == "screen":
             await self._go(event.argument, event.what)
             return
+        if event.verb in {"filter", "save-view", "view"}:
+            if isinstance(event.what, Table) and event.what.fields is not None:
+                self._views.answer(event.verb, event.argument, event.what)
+            return
         answers: Mapping[str, Callable[[str], Awaitable[None] | None]] = {
             "send": self._send,
             "help": self._help,
@@ -172,16 +185,16 @@ class ObservatoryApp(CrashReporting):
 
     async def _go(self, name: str, what: object = None) -> None:
         if name != self.current_mode:
-            self._visited.append(name)
+            self.desk.views.append(name)
             await self._turn_to(name)
         if what is not None and isinstance(self.screen, DataScreen):
             self.screen.visit(what)
 
     async def _back(self, _argument: str) -> None:
         """Go to the view before; from the first one, leave."""
-        if len(self._visited) > 1:
-            self._visited.pop()
-            await self._turn_to(self._visited[-1])
+        if len(self.desk.views) > 1:
+            self.desk.views.pop()
+            await self._turn_to(self.desk.views[-1])
         else:
             self.exit(0)
 
@@ -197,6 +210,8 @@ class ObservatoryApp(CrashReporting):
             await self.switch_mode(name)
         finally:
             self._at_once = False
+        self.memory.showed(self.desk.context, name)
+        self.screen.refresh_bindings()
 
     def delay_update(self, delay: float = 0.05) -> None:
         """Hold the painting back while Textual puts a new screen together; one that exists needs no such pause."""
@@ -210,7 +225,7 @@ class ObservatoryApp(CrashReporting):
 
     async def _clear(self, _argument: str) -> None:
         """Go back, but never leave."""
-        if len(self._visited) > 1:
+        if len(self.desk.views) > 1:
             await self._back("")
 
     def _send(self, _argument: str) -> None:
@@ -232,7 +247,8 @@ class ObservatoryApp(CrashReporting):
     def _command_line(self, _argument: str) -> None:
         from observatory.tui.dialogs.command_line import CommandLine  # noqa: PLC0415 - not needed for the first paint
 
-        self.push_screen(CommandLine(self.screen, {"theme": list(self.theme_set.specs)}), self._typed)
+        arguments = {"theme": list(self.theme_set.specs), "view": self._views.names(self.focused)}
+        self.push_screen(CommandLine(self.screen, arguments), self._typed)
 
     async def _typed(self, typed: Typed | None) -> None:
         if typed is not None:

@@ -29,6 +29,7 @@ class Desk:
         latest: The newest snapshot there is; differs from `shown` only while frozen.
         arrived: When `latest` arrived, on the monotonic clock.
         frozen: The painting is held.
+        views: Names of the views that were opened one after the other; going back from the only one leaves.
     """
 
     source: Source
@@ -42,6 +43,7 @@ class Desk:
     latest: Snapshot = field(default_factory=lambda: nothing_yet(0))
     arrived: float | None = None
     frozen: bool = False
+    views: list[str] = field(default_factory=list)
 
     def situation(self, *, selection: bool = True) -> Situation:
         """Return what decides which commands may run now."""

@@ -195,6 +195,7 @@ def make_app(
     read_only: bool = False,
     folder: Path,
     clock: ManualClock | None = None,
+    memory: Path | None = None,
 ) -> tuple[ObservatoryApp, SeedSource, SeedActions]:
     """Return an app over seeded data, with its source and its actions."""
     source = SeedSource(*([snapshot] if snapshot else []), letters=dead_letters() if letters is None else letters)
@@ -208,6 +209,7 @@ def make_app(
         read_only=read_only,
         clock=clock or ManualClock(NOW_MS),
         state_dir=folder / "state",
+        memory=memory,
     )
     return app, source, actions
 

@@ -258,17 +258,35 @@ async def test_going_back_ends_with_leaving(tmp_path: Path) -> None:
     app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
     async with app.run_test(size=SIZE) as pilot:
         await settled(pilot)
+        assert "q Quit" in text_of(app.screen.query_one(FooterLine))
         await pilot.press("4")
         await settled(pilot)
         assert isinstance(app.screen, DeadLetters)
+        assert "q Back" in text_of(app.screen.query_one(FooterLine))
         await pilot.press("q")
         await settled(pilot)
         assert isinstance(app.screen, Overview)
+        assert "q Quit" in text_of(app.screen.query_one(FooterLine))
         await pilot.press("escape")
         await settled(pilot)
         assert app.is_running
         await pilot.press("q")
     assert app.return_code == 0
+
+
+async def test_the_screen_of_a_bus_is_remembered(tmp_path: Path) -> None:
+    """What was shown last on a bus is shown first the next time; going back from there leads to the overview."""
+    memory = tmp_path / "memory.json"
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path, memory=memory)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("4")
+        await eventually(lambda: isinstance(app.screen, DeadLetters))
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path, memory=memory)
+    async with app.run_test(size=SIZE) as pilot:
+        await eventually(lambda: isinstance(app.screen, DeadLetters))
+        await pilot.press("q")
+        await eventually(lambda: isinstance(app.screen, Overview))
 
 
 async def test_copying_reaches_the_terminal(tmp_path: Path) -> None:

@@ -69,6 +69,26 @@ def test_dead_letters(snap_compare: Callable[..., bool], tmp_path: Path, size: t
     assert snap_compare(app, terminal_size=size, run_before=keys("4", "j"))
 
 
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_inside_a_lane(snap_compare: Callable[..., bool], tmp_path: Path, size: tuple[int, int]) -> None:
+    """Where one is stands at the top; groups with lag above, entries with their state below, and a payload."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    assert snap_compare(app, terminal_size=size, run_before=keys("2", "j", "enter", "j", "j"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_pending(snap_compare: Callable[..., bool], tmp_path: Path, size: tuple[int, int]) -> None:
+    """How idle times and deliveries are spread; who holds what, the third has lost its body; two rows are marked."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    assert snap_compare(app, terminal_size=size, run_before=keys("3", "space", "space", "j"))
+
+
+def test_filter_line(snap_compare: Callable[..., bool], tmp_path: Path) -> None:
+    """The list is filtered already, and below it stands what could be typed next."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=keys("3", "slash", *"idle>5m", "space", *"a"))
+
+
 def test_send_form(snap_compare: Callable[..., bool], tmp_path: Path) -> None:
     """Even at 80 by 24 every field is there; the payload is wrong and the line below says where."""
     app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)

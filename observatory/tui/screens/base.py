@@ -19,12 +19,13 @@ from observatory.tui.widgets.footer import FooterLine
 from observatory.tui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.strip import Strip
 
+    from observatory.model.commands import Command
     from observatory.model.snapshot import Snapshot
     from observatory.tui.desk import Desk
     from observatory.tui.table import Loader
@@ -83,7 +84,7 @@ class DataScreen(Screen[None]):
         """Compose the frame; whatever belongs on every screen, such as a timeline strip, belongs here."""
         yield StatusLine(self.desk, self.heading)
         yield from self.body()
-        yield FooterLine()
+        yield FooterLine(self._label)
         yield TooSmall()
 
     def on_screen_resume(self) -> None:
@@ -213,6 +214,18 @@ class DataScreen(Screen[None]):
         if loader := self.loaders.get(event.panel):
             loader.mark_all()
 
+    def on_table_wants_filter(self, event: Table.WantsFilter) -> None:
+        """Ask the app for the line where a filter is typed."""
+        self.post_message(self.Asked("filter", what=event.panel))
+
+    def action_save_view(self, name: str = "") -> None:
+        """Keep filter and order of the list that has the focus under a name."""
+        self.post_message(self.Asked("save-view", name, self.focused))
+
+    def action_view(self, name: str = "") -> None:
+        """Show the list that has the focus as it was saved under a name."""
+        self.post_message(self.Asked("view", name, self.focused))
+
     def on_table_view_changed(self, event: Table.ViewChanged) -> None:
         """Read what the new view asks for."""
         if loader := self.loaders.get(event.panel):
@@ -224,6 +237,25 @@ class DataScreen(Screen[None]):
             error = event.worker.error
             words = line(str(error), 200) if isinstance(error, ObservatoryError) else type(error).__name__
             self.notify(words, title=f"{event.worker.name} failed", severity="error", markup=False)
+
+    def _label(self, command: Command) -> str:
+        """Say what a command does here: going back from the only view leaves."""
+        return "Quit" if command.id == "app.back" and len(self.desk.views) < 2 else command.label
+
+    def aside(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do *work* beside the keys; the same work asked for anew takes the place of what is under way.
+
+        Args:
+            name: What it does, in words; also what tells it from other work.
+            work: What is done; called only when its turn comes.
+        """
+
+        async def run() -> None:
+            await work()
+
+        _worker: Worker[None] = self.run_worker(
+            run, name=name, group=name, exclusive=True, exit_on_error=False, description=name
+        )
 
     def _late_step(self, step: Step, generation: int) -> Callable[[], None]:
         def paint() -> None:

@@ -52,10 +52,7 @@ class DeadLetters(ListScreen[DeadLetter]):
         """Plan and run the requeue of the selected dead letter: one reversible item needs no dialog."""
         letter = self.table.selected
         if letter is not None:
-            self.run_worker(
-                self._requeue(letter.entry_id), name="requeue", group="requeue", exit_on_error=False,
-                description="requeue one dead letter",
-            )  # fmt: skip
+            self.aside("requeue", partial(self._requeue, letter.entry_id))
 
     def _follow(self, snapshot: Snapshot) -> None:
         letters = snapshot.dead_letters

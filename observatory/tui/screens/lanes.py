@@ -15,7 +15,7 @@ from observatory.tui.screens.base import DataScreen, Step
 from observatory.tui.sheets import entry_sheet
 from observatory.tui.table import Feed, Loader, Table
 from observatory.tui.widgets.entry_table import ConsumerTable, EntryTable, GroupTable
-from observatory.tui.widgets.lane_columns import DEAD, DELAYED, LANE_COLUMNS, LaneRow, lane_rows
+from observatory.tui.widgets.lane_columns import DEAD, DELAYED, LANE_COLUMNS, LANE_ROWS, LaneRow, lane_rows
 from observatory.tui.widgets.payload import PayloadPane
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
+    from observatory.model.filter import FieldSet
     from observatory.model.snapshot import LaneView, Snapshot
     from observatory.tui.widgets.list_panel import ListPanel
 
@@ -33,6 +34,7 @@ class AllLanes(Table[LaneRow]):
 
     title: ClassVar[str] = "Lanes"
     keeps_cursor: ClassVar[bool] = True
+    fields: ClassVar[FieldSet[Any] | None] = LANE_ROWS
     empty: ClassVar[str] = "no lanes yet: s sends the first task"
 
     def identity(self, row: LaneRow) -> str:
@@ -220,10 +222,7 @@ class Lanes(DataScreen):
                 loader.renew()
             self._lane = lane
             if lane is not None:
-                self.run_worker(
-                    self._read_groups(self._stream), name="read groups", group="groups", exclusive=True,
-                    exit_on_error=False, description="read the groups of the lane",
-                )  # fmt: skip
+                self.aside("read the groups of the lane", partial(self._read_groups, self._stream))
         self.entries.look()
 
     async def _read_groups(self, stream: str) -> None:

@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.timer import Timer
 
     from observatory.model.snapshot import Snapshot
     from observatory.tui.sheets import Sheet
 
 COUNTED = 5_000
 """Pending entries that the histograms look at, the oldest first."""
+
+REST_S = 0.06
+"""Seconds for which the cursor rests on a row before its payload is read."""
 
 _IDLE = ((1, "<1s"), (10, "<10s"), (60, "<1m"), (300, "<5m"), (1800, "<30m"), (7200, "<2h"))
 _DELIVERIES = ((2, "1x"), (3, "2x"), (4, "3x"), (5, "4x"), (6, "5x"))
@@ -63,6 +67,7 @@ class Pending(ListScreen[PendingRow]):
         """Read everybody's."""
         self._scope = PendingScope()
         self._seen: object = None
+        self._rest: Timer | None = None
         self._read()
 
     def visit(self, what: object) -> None:
@@ -84,14 +89,16 @@ class Pending(ListScreen[PendingRow]):
         return (Step(partial(self._follow, snapshot)), Step(self.table.look))
 
     def show_selected(self) -> None:
-        """Show who holds the entry at once, and read its payload."""
+        """Show who holds the entry at once; its payload once the cursor rests on it."""
         super().show_selected()
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(REST_S, self._read_selected)
+
+    def _read_selected(self) -> None:
         row = self.table.selected
         if row is not None and not row.gone:
-            self.run_worker(
-                self._read_entry(row), name="read entry", group="entry", exclusive=True, exit_on_error=False,
-                description="read the payload of a pending entry",
-            )  # fmt: skip
+            self.aside("read the payload of a pending entry", partial(self._read_entry, row))
 
     def _read(self) -> None:
         source, scope = self.desk.source, self._scope
@@ -108,10 +115,7 @@ class Pending(ListScreen[PendingRow]):
             self._seen = seen
 
     def _survey(self) -> None:
-        self.run_worker(
-            self._count(self._scope), name="count pending", group="survey", exclusive=True, exit_on_error=False,
-            description="count pending entries by idle time and deliveries",
-        )  # fmt: skip
+        self.aside("count pending entries by idle time and deliveries", partial(self._count, self._scope))
 
     async def _count(self, scope: PendingScope) -> None:
         rows: list[PendingRow] = []

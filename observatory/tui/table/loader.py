@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from observatory.model.errors import ObservatoryError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from textual.widget import Widget
+    from textual.worker import Worker
 
     from observatory.tui.table.pages import Feed
     from observatory.tui.table.widget import Table
@@ -61,10 +63,10 @@ class Loader(Generic[RowT]):
         view = self._table.view
         if view.plain:
             self._search, window = None, Window(self._feed, self._table.identity)
-            self._run(self._begin(window, at))
+            self._run(partial(self._begin, window, at))
         else:
             self._search = Search(self._feed, view.shows)
-            self._run(self._gather(self._search))
+            self._run(partial(self._gather, self._search))
 
     def near(self) -> None:
         """Read on where the loaded rows come to an end near what is seen; a reading that is under way goes first."""
@@ -77,9 +79,9 @@ class Loader(Generic[RowT]):
         if window is None:
             return
         if window.more_below and last > len(self._table.rows) - _AHEAD:
-            self._run(self._step(window, window.further))
+            self._run(partial(self._step, window, window.further))
         elif window.more_above and first < _AHEAD:
-            self._run(self._step(window, window.earlier))
+            self._run(partial(self._step, window, window.earlier))
 
     def to_end(self, *, last: bool) -> None:
         """Go to the first row of the whole list or to its last."""
@@ -87,11 +89,11 @@ class Loader(Generic[RowT]):
         if search is not None:
             if last and not search.exhausted:
                 search.go_on()
-                self._run(self._gather(search))
+                self._run(partial(self._gather, search))
         elif not last:
-            self._run(self._begin_at_top())
+            self._run(self._begin_at_top)
         elif window is not None:
-            self._run(self._to_last(window))
+            self._run(partial(self._to_last, window))
 
     def renew(self) -> None:
         """Read again what is on the screen, because it may have changed; never while something else is read."""
@@ -100,32 +102,41 @@ class Loader(Generic[RowT]):
             return
         if self._search is not None:
             if self._search.resting and self._search.searched <= KEPT:
-                self._run(self._gather(Search(self._feed, self._table.view.shows), quiet=True))
+                self._run(partial(self._gather, Search(self._feed, self._table.view.shows), quiet=True))
         elif window is None or not window.rows:
             self.restart()
         else:
             first, last = self._table.on_screen
-            self._run(self._step(window, lambda: window.renew(max(first, 0), max(last, 0))))
+            self._run(partial(self._step, window, lambda: window.renew(max(first, 0), max(last, 0))))
 
     def mark_all(self) -> None:
         """Mark every row of the list that the view shows, the ones that are not loaded too, up to what is kept."""
         if self._feed is not None:
-            self._run(self._mark_all(Search(self._feed, self._table.view.shows)))
+            self._run(partial(self._mark_all, Search(self._feed, self._table.view.shows)))
 
     # -- readings ----------------------------------------------------------------------------------------------
 
-    def _run(self, reading: Awaitable[None]) -> None:
+    def _run(self, reading: Callable[[], Awaitable[None]]) -> None:
         self._generation += 1
         self._busy = True
-        self._host.run_worker(
-            self._guarded(reading, self._generation), name=f"read {self._table.id}", group=f"rows-{self._table.id}",
-            exclusive=True, exit_on_error=False, description=f"read rows of {self._table.title}",
-        )  # fmt: skip
+        generation = self._generation
 
-    async def _guarded(self, reading: Awaitable[None], generation: int) -> None:
+        async def run() -> None:
+            await self._guarded(reading, generation)
+
+        _worker: Worker[None] = self._host.run_worker(
+            run,
+            name=f"read {self._table.id}",
+            group=f"rows-{self._table.id}",
+            exclusive=True,
+            exit_on_error=False,
+            description=f"read rows of {self._table.title}",
+        )
+
+    async def _guarded(self, reading: Callable[[], Awaitable[None]], generation: int) -> None:
         """Carry *reading* out; what goes wrong is said in the table, with the next step."""
         try:
-            await reading
+            await reading()
         except ObservatoryError as error:
             self._table.say(f"✖ {line(str(error), 200)} (r reads again)", "error")
         finally:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.strip import Strip
 
+    from observatory.model.filter import FieldSet
+
 RowT = TypeVar("RowT")
 
 MARK = "▌"
@@ -70,6 +72,9 @@ class Table(ListPanel[RowT]):
     lead: ClassVar[int] = 1
     """Columns whose titles give way to the title of the table where the heading has one line."""
 
+    fields: ClassVar[FieldSet[Any] | None] = None
+    """What its rows can be filtered by; None where there is no filter."""
+
     empty: ClassVar[str] = "nothing here"
     """Said where a list has no rows; names the key to press where there is one."""
 
@@ -84,6 +89,9 @@ class Table(ListPanel[RowT]):
 
     class WantsAll(ListPanel.Moved):
         """All rows that match are to be marked, the ones that are not loaded too."""
+
+    class WantsFilter(ListPanel.Moved):
+        """A filter is to be typed."""
 
     class WantsEnd(ListPanel.Moved):
         """The cursor is to go to the first row of the whole list, or to the last."""
@@ -114,6 +122,7 @@ class Table(ListPanel[RowT]):
         self._all: tuple[RowT, ...] = ()
         self._chosen_column = -1
         self._laid: tuple[int, tuple[tuple[Column[RowT], int], ...]] = (-1, ())
+        self._sought: Callable[[RowT], bool] | None = None
         self._painted_rows: dict[int, Strip] = {}
         self._marks_painted: frozenset[str] = frozenset()
 
@@ -170,6 +179,7 @@ class Table(ListPanel[RowT]):
     def set_view(self, view: View[RowT]) -> None:
         """Show other rows, or the same in another order; the cursor stays on its row if that is still shown."""
         self.view = view
+        self._sought = view.shows or self._sought
         if self.paged:
             self.post_message(self.ViewChanged(self))
         else:
@@ -328,6 +338,8 @@ class Table(ListPanel[RowT]):
         """Grey sorting where no column can be sorted by, and what needs a row while there is none."""
         if action == "sort" and not any(column.key for column in self.columns):
             return None
+        if action == "filter" and self.fields is None:
+            return None
         if action in {"mark", "range", "mark_all"}:
             return verdict(action, Situation(selection=self.selected is not None))
         return super().check_action(action, parameters)
@@ -359,6 +371,23 @@ class Table(ListPanel[RowT]):
         else:
             self.marks.add(loaded)
         self._marks_changed()
+
+    def action_filter(self) -> None:
+        """Ask for a filter."""
+        self.post_message(self.WantsFilter(self))
+
+    def action_next_hit(self, step: int) -> None:
+        """Go to the next row, or with -1 to the one before, that the filter finds; without one, the last filter."""
+        sought = self._sought
+        if sought is None:
+            self.notify("no filter was used here yet: / types one", severity="warning", timeout=3, markup=False)
+            return
+        places = range(self.cursor + 1, len(self.rows)) if step > 0 else range(self.cursor - 1, -1, -1)
+        place = next((place for place in places if sought(self.rows[place])), None)
+        if place is None:
+            self.notify("no further hit among the rows that are loaded", timeout=2, markup=False)
+        else:
+            self._go(place)
 
     def action_sort(self) -> None:
         """Sort by the chosen column; again the other way round; a third time as the list is."""

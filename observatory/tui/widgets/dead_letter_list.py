@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from observatory.model.dead_letter import DeadLetter
+from observatory.model.filter.rows import DEAD_LETTERS
 from observatory.model.text import line
 from observatory.tui import format as fmt
 from observatory.tui.sheets import fields_json
@@ -12,6 +13,7 @@ from observatory.tui.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from observatory.model.clock import Clock
+    from observatory.model.filter import FieldSet
 
 
 class DeadLetterList(Table[DeadLetter]):
@@ -19,6 +21,7 @@ class DeadLetterList(Table[DeadLetter]):
 
     title: ClassVar[str] = "Dead letters"
     keeps_cursor: ClassVar[bool] = True
+    fields: ClassVar[FieldSet[Any] | None] = DEAD_LETTERS
     empty: ClassVar[str] = "✓ no dead letters: everything that failed was tried again and went well"
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from observatory.model.dead_letter import DeadLetter
+from observatory.model.filter.listed import CONSUMERS, ENTRIES, GROUPS
 from observatory.model.listing import ConsumerRow, EntryRow, GroupRow
 from observatory.model.message import Note
 from observatory.model.task import DelayedTask, Task
@@ -18,6 +19,7 @@ from observatory.tui.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     from observatory.model.clock import Clock
+    from observatory.model.filter import FieldSet
 
 
 class EntryTable(Table[EntryRow]):
@@ -25,6 +27,7 @@ class EntryTable(Table[EntryRow]):
 
     title: ClassVar[str] = "Entries"
     keeps_cursor: ClassVar[bool] = True
+    fields: ClassVar[FieldSet[Any] | None] = ENTRIES
     empty: ClassVar[str] = "no entries here: what was settled is gone"
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
@@ -43,6 +46,7 @@ class GroupTable(Table[GroupRow]):
     """The groups that read one lane."""
 
     title: ClassVar[str] = "Groups"
+    fields: ClassVar[FieldSet[Any] | None] = GROUPS
     empty: ClassVar[str] = "nobody reads this lane: no group exists yet"
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
@@ -61,6 +65,7 @@ class ConsumerTable(Table[ConsumerRow]):
     """The consumers of one group."""
 
     title: ClassVar[str] = "Consumers"
+    fields: ClassVar[FieldSet[Any] | None] = CONSUMERS
     empty: ClassVar[str] = "no consumers: nobody has read in this group"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word

@@ -9,18 +9,35 @@ from observatory.tui.lines import LineBuilder
 from observatory.tui.widgets.drawn import Drawn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual import events
     from textual.screen import Screen
     from textual.strip import Strip
 
-_DISPLAY = {"question_mark": "?", "colon": ":", "escape": "esc", "ctrl+p": "^p", "ctrl+s": "^s", "ctrl+q": "^q"}
+    from observatory.model.commands import Command
+
+_DISPLAY = {
+    "question_mark": "?",
+    "slash": "/",
+    "colon": ":",
+    "escape": "esc",
+    "ctrl+p": "^p",
+    "ctrl+s": "^s",
+    "ctrl+q": "^q",
+}
 
 
 class FooterLine(Drawn):
-    """Drawn from the live bindings, and drawn again only when they change; every key can be clicked."""
+    """Drawn from the live bindings, and drawn again only when they change; every key can be clicked.
 
-    def __init__(self) -> None:
+    Args:
+        label: What a command is called here, where that depends; its own label by default.
+    """
+
+    def __init__(self, label: Callable[[Command], str] | None = None) -> None:
         super().__init__()
+        self._label = label or (lambda command: command.label)
         self._keys: tuple[tuple[str, str, bool], ...] = ()
         self._screens: frozenset[str] = frozenset()
         self._spots: list[tuple[int, int, str]] = []
@@ -55,7 +72,7 @@ class FooterLine(Drawn):
 
     def _bindings_changed(self, screen: Screen[object]) -> None:
         live = sorted(live_commands(screen).values(), key=lambda entry: entry[0].footer)
-        keys = tuple((keys[0], command.label, enabled) for command, _, keys, enabled in live if command.footer)
+        keys = tuple((keys[0], self._label(command), enabled) for command, _, keys, enabled in live if command.footer)
         if keys != self._keys:
             self._screens = frozenset(keys[0] for command, _, keys, _ in live if command.id.startswith("screen."))
             self._keys = keys

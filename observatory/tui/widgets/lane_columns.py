@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from observatory.model.filter import Field, FieldSet, FieldValue
+from observatory.model.filter.rows import LANES
 from observatory.model.snapshot import LaneState
 from observatory.model.task import Priority
 from observatory.model.text import line
@@ -42,6 +44,19 @@ class LaneRow:
     first: bool = False
     number: int | None = None
     letters: DeadLetterSummary | None = None
+
+
+def _through_lane(field: Field[LaneView]) -> Field[LaneRow]:
+    """Return *field* of the lane of a row; of the lines below the lanes nothing is known."""
+
+    def read(row: LaneRow) -> FieldValue:
+        return None if row.lane is None else field.read(row.lane)
+
+    return Field(field.name, field.kind, read, field.help, field.aliases, field.choices, field.words)
+
+
+LANE_ROWS: FieldSet[LaneRow] = FieldSet("lanes", tuple(map(_through_lane, LANES.fields)))
+"""What lines of lanes can be filtered by."""
 
 
 def lane_rows(snapshot: Snapshot, lanes: Sequence[LaneView]) -> tuple[LaneRow, ...]:

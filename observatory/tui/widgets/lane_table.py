@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from observatory.model.snapshot import LaneState
 from observatory.model.task import SHARED
 from observatory.tui.table import Table
-from observatory.tui.widgets.lane_columns import LANE_COLUMNS, LaneRow, lane_rows
+from observatory.tui.widgets.lane_columns import LANE_COLUMNS, LANE_ROWS, LaneRow, lane_rows
 
 if TYPE_CHECKING:
+    from observatory.model.filter import FieldSet
     from observatory.model.snapshot import LaneView, Snapshot
     from observatory.tui.lines import LineBuilder
 
@@ -24,6 +25,7 @@ class LaneTable(Table[LaneRow]):
 
     title: ClassVar[str] = "Lanes"
     head: ClassVar[int] = 1
+    fields: ClassVar[FieldSet[Any] | None] = LANE_ROWS
     lead: ClassVar[int] = 2
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from observatory.model.filter.listed import PENDING
 from observatory.model.listing import PendingRow
 from observatory.model.text import line
 from observatory.tui import format as fmt
@@ -14,6 +15,7 @@ from observatory.tui.widgets.entry_table import ago
 
 if TYPE_CHECKING:
     from observatory.model.clock import Clock
+    from observatory.model.filter import FieldSet
 
 LONG_IDLE_MS = 300_000
 """Idle time from which on an entry stands out, in ms."""
@@ -27,6 +29,7 @@ class PendingTable(Table[PendingRow]):
 
     title: ClassVar[str] = "Pending"
     keeps_cursor: ClassVar[bool] = True
+    fields: ClassVar[FieldSet[Any] | None] = PENDING
     empty: ClassVar[str] = "✓ nothing is pending: every entry that was given out is acknowledged"
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
