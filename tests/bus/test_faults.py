@@ -186,7 +186,8 @@ async def test_a_flushed_engine_is_served_again_at_once(bus: Bus, raw: Any) -> N
         await bus.publish("x")
         await eventually(lambda: len(notebook.tasks) == 2)
     lanes = 8
-    assert nogroup_errors(raw) - errors_before <= 2 * lanes
+    # The read that was cut, what was sent behind it, and the take that makes the groups: each may see it once a lane.
+    assert nogroup_errors(raw) - errors_before <= 3 * lanes
 
 
 def nogroup_errors(raw: Any) -> int:

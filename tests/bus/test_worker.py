@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 
 from observatory.bus import Bus, CancelOutcome, DoNotRetry, TaskContext
+from observatory.bus.scripts import script
+from observatory.model.event import EventKind
 from observatory.model.listing import Ask
+from observatory.model.reduce import Books, fold
 from observatory.model.task import Task, TaskState
 from tests.bus.conftest import working
 from tests.conftest import eventually
@@ -244,3 +248,28 @@ async def test_no_more_handlers_run_than_there_are_slots(bus: Bus, concurrency: 
     async with working(bus, "pink", {"x": count}, concurrency=concurrency):
         await eventually(lambda: done == 30)
     assert most == concurrency
+
+
+async def test_what_a_blocked_read_brings_runs_at_once_and_once(bus: Bus, raw: Any) -> None:
+    """An idle worker starts it without asking again, and what it has in hand just now is not started twice."""
+    notebook, gate = Notebook(), asyncio.Event()
+
+    async def hold(_task: Any) -> None:
+        await gate.wait()
+
+    raw.script_flush()
+    async with working(bus, "pink", {"x": notebook, "held": hold}, concurrency=4):
+        for number in range(20):
+            kind, then = ("held", TaskState.RUNNING) if number < 3 else ("x", TaskState.DONE)
+            task = (await bus.publish(kind)).id
+            await eventually(partial(_is, bus, task, then))
+        gate.set()
+        books = await eventually(partial(_completed, bus, 20))
+    assert books.totals[EventKind.TAKEN] == 20
+    assert EventKind.REDELIVERED not in books.totals
+    assert raw.script_exists(script("adopt").sha.decode()) == [False], "each cost another round trip"
+
+
+async def _completed(bus: Bus, expected: int) -> Books | None:
+    books = fold(Books(), reversed((await bus.events(limit=10_000)).items))
+    return books if books.totals.get(EventKind.COMPLETED) == expected else None

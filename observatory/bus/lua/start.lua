@@ -1,4 +1,4 @@
--- Mark a delivered entry as running, or divert it; used by `take` and by `adopt`.
+-- Mark a delivered entry as running, or divert it; used by `take`, `begin` and `adopt`.
 -- Returns true if the entry is to run. `key` is its ordering key, or nil.
 local function start(stream, group, consumer, entry, deliveries, id, type, attempt, arrived, ttl_ms, key)
   local record = recall(id, 'entry', 'state', 'cancel', 'arrived')

@@ -42,23 +42,10 @@ end
 local function keep(index, row)
   local entry, fields = row[1], row[2]
   local kept, started = true, 0
-  -- The canonical order of fields, as `encode` in wire.py writes it; what else there is only the tolerant reader knows.
-  if fields[1] == 'id' and fields[3] == 'type' and fields[5] == 'from' then
-    local id, ttl, attempt, arrived, key, ours = fields[2], nil, '1', nil, nil, false
-    for i = 7, #fields, 2 do
-      local name = fields[i]
-      if name == 'v' then ours = true
-      elseif name == 'ttl' then ttl = ttl or tonumber(fields[i + 1])
-      elseif name == 'attempt' then attempt = fields[i + 1]
-      elseif name == 'arrived' then arrived = tonumber(fields[i + 1])
-      elseif name == 'ordering_key' then key = fit_key(fields[i + 1])
-      end
-    end
-    if ours and id ~= '' and #id <= 512 and ttl and ttl > 0 then
-      kept = start(KEYS[index], group, consumer, entry, 1, id, fields[4], attempt, arrived or id_ms(entry), ttl * 1000,
-        key)
-      started = 1
-    end
+  local id, type, ttl, attempt, arrived, key = canonical(fields)
+  if id then
+    kept = start(KEYS[index], group, consumer, entry, 1, id, type, attempt, arrived or id_ms(entry), ttl * 1000, key)
+    started = 1
   end
   if kept then
     taken[#taken + 1] = {index - 1, entry, fields, started}

@@ -7,19 +7,20 @@ import contextlib
 import math
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import NoPermissionError, ResponseError
 
 from observatory.bus.links.link import DEADLINE_S
 from observatory.bus.links.refusals import TRANSIENT
+from observatory.bus.scripts import script
 from observatory.bus.tasks.delivery import Delivery
 from observatory.model.errors import BusError
 from observatory.model.task import EntryId, Lane, Priority, Task
 from observatory.model.wire import Malformed, foreign_id, pairs, read_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Collection, Container, Mapping, Sequence
 
     import redis.asyncio as aioredis
 
@@ -34,6 +35,9 @@ ORPHAN_AFTER_MS: Final = 5000
 
 AGING_LOOKS: Final = 10
 """Looks at the age of patient lanes within the shortest patience: nothing waits much more than a tenth too long."""
+
+MOST_HELD: Final = 16
+"""Deliveries in hand up to which what a blocked read brings is begun by the engine itself; each is named to it."""
 
 TIDY_EVERY_S: Final = 60.0
 """Seconds between two looks at what several groups have all settled, and at consumers that are long gone."""
@@ -110,6 +114,7 @@ class Intake:
     _tidied: float = 0.0
     _reader_id: int | None = None
     _blocked: bool = False
+    _begin_known: bool = False
     _reader: aioredis.Redis | None = None
     unsure: bool = False
     _woken: bool = False
@@ -145,10 +150,20 @@ class Intake:
         )
         return Batch(entries, due)
 
-    async def wait(self, next_due_ms: int, most_ms: int) -> list[Delivery]:
+    async def wait(
+        self, next_due_ms: int, most_ms: int, held: Collection[tuple[str, str]]
+    ) -> list[tuple[Delivery, bool]]:
         """Block until an entry arrives in any lane, a delayed task is due, or *most_ms* milliseconds have passed.
 
         The read is never cancelled: what the engine delivers to a cancelled read is lost from sight.
+
+        Args:
+            next_due_ms: Milliseconds until a delayed task is due; -1 if none waits.
+            most_ms: Longest wait in milliseconds.
+            held: Stream and entry of what this worker knows that it holds.
+
+        Returns:
+            What arrived and was not diverted; True beside what runs already, False beside what `adopt` is to start.
         """
         block = most_ms if next_due_ms < 0 else min(most_ms, next_due_ms)
         streams = [stream for stream in self._streams if stream not in self._avoid]
@@ -158,14 +173,13 @@ class Intake:
         if block <= 0 or not streams:
             await asyncio.sleep(0.5 if not streams else 0)
             return []
-        command = ("XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", 1, "BLOCK", block, "STREAMS")
         reader = self._reader = self._reader or self.partition.link.client(timeout_s=BLOCK_MS / 1000 + 3)
         try:
             if self._reader_id is None:
                 with contextlib.suppress(NoPermissionError):
                     self._reader_id = await reader.execute_command("CLIENT", "ID")
             self._blocked = True
-            reply = await reader.execute_command(*command, *streams, *(b">" for _ in streams))
+            reply, begun = await self._read(reader, block, streams, held)
         except TRANSIENT as error:
             self._reader_id = None
             self.partition.link.note(error)
@@ -177,7 +191,38 @@ class Intake:
             return []
         finally:
             self._blocked = self._woken = False
-        return [self._delivery(stream.decode(), ident, flat, 1) for stream, rows in reply or () for ident, flat in rows]
+        brought = [
+            self._delivery(stream.decode(), ident, flat, 1) for stream, rows in reply or () for ident, flat in rows
+        ]
+        return [(delivery, delivery.key in begun) for delivery in brought if begun.get(delivery.key, True)]
+
+    async def _read(
+        self, reader: aioredis.Redis, block_ms: int, streams: Sequence[str], held: Collection[tuple[str, str]]
+    ) -> tuple[Any, dict[tuple[str, str], bool]]:
+        """Read, blocking, and have begun in the same round trip what it brings.
+
+        Returns:
+            The reply to the read, and by stream and entry whether what it brought runs or was diverted.
+        """
+        chosen = script("begin", flags=self.partition.link.flags)
+        command, said = ("EVALSHA", chosen.sha) if self._begin_known else ("EVAL", chosen.source)
+        async with reader.pipeline(transaction=False) as pipe:
+            read = ("XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", 1, "BLOCK", block_ms, "STREAMS")
+            pipe.execute_command(*read, *streams, *(b">" for _ in streams))
+            if len(held) <= MOST_HELD:
+                known = (part for key in held for part in key)
+                head = (self.partition.keys.prefix, self.group, self.consumer)
+                pipe.execute_command(command, said, len(streams), *streams, *head, *known)
+            reply, *told = await pipe.execute(raise_on_error=False)
+        if isinstance(reply, Exception):
+            raise reply
+        rows = told[0] if told else ()
+        if told:
+            self._begin_known = not isinstance(rows, Exception)
+        if isinstance(rows, Exception):
+            # It is begun by `adopt`, which says what is wrong.
+            rows = ()
+        return reply, {(streams[index], ident.decode()): bool(runs) for index, ident, runs in rows}
 
     def wake(self) -> None:
         """End a blocked read, or keep the next one from beginning; by itself it ends within a second."""

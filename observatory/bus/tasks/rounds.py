@@ -21,7 +21,7 @@ from observatory.bus.tasks.intake import BLOCK_MS, Batch, Intake
 from observatory.model.errors import BusError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Collection, Container, Sequence
 
     from observatory.bus.client import Bus
     from observatory.bus.partitions import Partition
@@ -98,15 +98,15 @@ class Rounds:
                 return batch
         return Batch((), self._next_due_ms())
 
-    async def wait(self, next_due_ms: int) -> list[Delivery]:
+    async def wait(self, next_due_ms: int, held: Collection[tuple[str, str]]) -> list[tuple[Delivery, bool]]:
         """Block at home until an entry arrives there, something is due, or it is time to look round again.
 
-        The read is never cancelled: what the engine delivers to a cancelled read is lost from sight.
+        The read is never cancelled: what the engine delivers to a cancelled read is lost from sight. See `Intake.wait`.
         """
         if len(self._intakes) == 1:
-            return await self._home.wait(next_due_ms, BLOCK_MS)
+            return await self._home.wait(next_due_ms, BLOCK_MS, held)
         left_s = self._looked_at + LOOK_EVERY_S - self._bus.clock.monotonic()
-        return await self._home.wait(next_due_ms, min(max(round(left_s * 1000), 1), BLOCK_MS))
+        return await self._home.wait(next_due_ms, min(max(round(left_s * 1000), 1), BLOCK_MS), held)
 
     def wake(self) -> None:
         """End a blocked read, or keep the next one from beginning, and look round at once."""

@@ -30,7 +30,7 @@ from observatory.model.errors import BusError
 from observatory.model.task import MAX_DELIVERIES, RETRY_DELAYS_S, SHARED, Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from observatory.bus.client import Bus
     from observatory.bus.tasks.delivery import Settlement
@@ -215,14 +215,18 @@ class Worker:
         if len(batch.entries) == want and rest > 0 and half < self._concurrency and not self._stopping.is_set():
             self._ahead_want = rest
             self._ahead = asyncio.create_task(self.intake.take(rest), name=f"{self.agent}-take")
-        for delivery, started in batch.entries:
+        self._accept(batch.entries)
+        if not batch.entries and not self._stopping.is_set():
+            held = [*self._held, *(delivery.key for delivery in self._ready)]
+            self._accept(await self.intake.wait(batch.next_due_ms, held))
+
+    def _accept(self, entries: Iterable[tuple[Delivery, bool]]) -> None:
+        """Begin what runs by the engine's books already, and keep the rest until it is adopted."""
+        for delivery, started in entries:
             if started:
                 self._begin(delivery)
             else:
                 self._ready.append(delivery)
-        if not batch.entries and not self._stopping.is_set():
-            found = await self.intake.wait(batch.next_due_ms)
-            self._ready.extend(found)
 
     async def _adopt(self, free: int) -> None:
         """Start deliveries that did not come by `take`, most urgent first, as many as there are free slots."""
