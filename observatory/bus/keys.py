@@ -101,6 +101,11 @@ class Keys:
         return f"{self.prefix}:tasks:paused"
 
     @property
+    def retention(self) -> str:
+        """Hash of what the bus keeps: bound → value; what it does not say is at its default."""
+        return f"{self.prefix}:retention"
+
+    @property
     def heartbeats(self) -> str:
         """Stream of beats."""
         return f"{self.prefix}:heartbeats"

@@ -35,6 +35,8 @@ class EventKind(StrEnum):
     """A task was taken back by whoever was entitled to."""
     REQUEUED = "requeued"
     """A dead letter went back to a lane with fresh attempts."""
+    DROPPED = "dropped"
+    """A dead letter was let go of, because it was too old or there were too many; see `retention`."""
     LOST_PAYLOAD = "lost_payload"
     """A pending entry whose body somebody deleted or trimmed away."""
     MESSAGE_SENT = "message_sent"

@@ -231,6 +231,10 @@ def judge_setting(rule: SettingRule, value: str) -> Finding:
     return Finding(rule.name, Severity.OK, f"{rule.setting} {value}")
 
 
+KEPT_WARNING = 0.8
+"""Share of a bound above which it is worth a word that something will be let go of."""
+
+
 def judge_memory(used: int, limit: int) -> Finding:
     """Judge how full a server is.
 
@@ -247,6 +251,25 @@ def judge_memory(used: int, limit: int) -> Finding:
         if share > bound:
             return Finding("memory", severity, f"{what}, {meaning}", "let lanes drain, or CONFIG SET maxmemory <bytes>")
     return Finding("memory", Severity.OK, what)
+
+
+def judge_kept(what: str, used: int, limit: int, bound: str) -> Finding:
+    """Judge how near something that is kept is to its bound, above which its oldest part is let go of.
+
+    Args:
+        what: What is kept, in words.
+        used: Bytes that it takes.
+        limit: Its bound in bytes; 0 for none.
+        bound: The bound's name, as in `Retention`.
+    """
+    mib = 1 << 20
+    if not limit:
+        return Finding("retention", Severity.OK, f"{what}: {used / mib:,.0f} MiB, without a bound")
+    said = f"{what}: {used / mib:,.0f} of {limit / mib:,.0f} MiB"
+    if used > limit * KEPT_WARNING:
+        fix = f"HSET <prefix>:retention {bound} <bytes>, or archive before"
+        return Finding("retention", Severity.WARN, f"{said}, the oldest goes at the bound", fix)
+    return Finding("retention", Severity.OK, said)
 
 
 def engine_warnings(policy: str, *, aof: bool | None, memory_limit: int | None) -> tuple[str, ...]:

@@ -114,5 +114,6 @@ _CHANGES: Mapping[str, Callable[[Event], LiveTask | None]] = {
     EventKind.DEAD_LETTERED: _dead,
     EventKind.CANCELLED: _settled,
     EventKind.REQUEUED: _queued,
+    EventKind.DROPPED: _settled,
     EventKind.LOST_PAYLOAD: _settled,
 }

@@ -149,6 +149,7 @@ NEXT: Mapping[str, SpanKind | None] = {
     EventKind.REQUEUED: SpanKind.WAITING,
     EventKind.COMPLETED: None,
     EventKind.CANCELLED: None,
+    EventKind.DROPPED: None,
     EventKind.LOST_PAYLOAD: None,
 }
 """What a task does after a fact about it; None if it has ended."""
@@ -167,6 +168,7 @@ STATE_AFTER: Mapping[str, TaskState] = {
     EventKind.REQUEUED: TaskState.QUEUED,
     EventKind.COMPLETED: TaskState.DONE,
     EventKind.CANCELLED: TaskState.CANCELLED,
+    EventKind.DROPPED: TaskState.DEAD,
     EventKind.LOST_PAYLOAD: TaskState.DEAD,
 }
 """Where a task is in its life after a fact about it."""

@@ -51,6 +51,7 @@ EVENTS: Mapping[str, Mark] = {
     EventKind.DEAD_LETTERED: Mark("✖", "dead letter", "error+"),
     EventKind.CANCELLED: Mark("⊘", "cancelled", "muted"),
     EventKind.REQUEUED: Mark("↩", "requeued", "primary"),
+    EventKind.DROPPED: Mark("⊘", "dropped", "warning"),
     EventKind.LOST_PAYLOAD: Mark("✖", "lost payload", "error+"),
     EventKind.AGENT_UP: Mark("●", "agent up", "success"),
     EventKind.AGENT_DOWN: Mark("○", "agent left", "muted"),

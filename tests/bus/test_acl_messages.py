@@ -48,8 +48,9 @@ async def conversation(bus: Bus, admin: Any) -> None:
     """Write and read a message, tell and hear a broadcast, ask and be answered."""
     link, keys, clock = bus.connection, bus.keys, SystemClock()
     async with closing(Mail(link, keys, "pink", clock)) as mail, mail.inbox("pink") as inbox:
-        await mail.send("pink", "hello")
-        assert await (await anext(inbox)).ack()
+        for word in ("hello", "again"):
+            await mail.send("pink", word)
+        assert [await (await anext(inbox)).ack() for _ in range(2)] == [True, True]
     async with closing(Broadcasts(link, keys, "pink", clock)) as all_agents, all_agents.hear("pink", since="0") as told:
         await all_agents.tell("first")
         await anext(told)

@@ -14,11 +14,15 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import NoPermissionError
 
+from observatory.bus.keys import day_of, shifted
 from observatory.bus.links.link import info_of, server_version
+from observatory.bus.reads.log import DAYS_KEPT
 from observatory.model.errors import BusError, BusUnreachableError
-from observatory.model.health import SETTING_RULES, Finding, Severity, judge_memory, judge_setting
+from observatory.model.health import SETTING_RULES, Finding, Severity, judge_kept, judge_memory, judge_setting
+from observatory.model.retention import Retention
 from observatory.model.task import SHARED, Lane, Priority
 from observatory.model.text import line
+from observatory.model.wire import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,7 +50,7 @@ _TYPES: Final = (
     (r"tasks:(dlq|trash)|heartbeats|audit|events:.+|messages:.+|reply:.+", "stream"),
     (r"tasks:(delayed|turns)|agents:seen|order:.+", "zset"),
     (
-        r"tasks:(delayed:bodies|paused|kept|parked)|agents|cursors|durable|(dedupe|density|keyframes|task):.+",
+        r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|cursors|durable|(dedupe|density|keyframes|task):.+",
         "hash",
     ),
     (r"tasks:queues|tasks:cancelled", "set"),
@@ -279,7 +283,31 @@ async def examine_keys(link: Link, keys: Keys) -> list[Finding]:
     if isinstance(typed, Unread):
         return [*found, typed.finding("key types")]
     lanes = [name for name, kind in typed.items() if kind == "stream" and keys.lane_of(name) is not None]
-    return [*found, *_wrong_types(keys, typed), *await _groups(link, keys, lanes), *await _ids(link, lanes)]
+    found += [*_wrong_types(keys, typed), *await _groups(link, keys, lanes), *await _ids(link, lanes)]
+    return [*found, *await _kept(link, keys)]
+
+
+async def _kept(link: Link, keys: Keys) -> list[Finding]:
+    """Hold the event log and the dead letters against the bounds of the bus."""
+    said, now = await _read(link, "+hgetall", "HGETALL", keys.retention), await _read(link, "+time", "TIME")
+    if isinstance(said, Unread) or isinstance(now, Unread):
+        return [unread.finding("retention") for unread in (said, now) if isinstance(unread, Unread)]
+    bounds = Retention.read({name.decode(): value.decode("utf-8", "replace") for name, value in pairs(said)})
+    today = day_of(int(now[0]) * 1000)
+    days = [keys.events(shifted(today, -back)) for back in range(DAYS_KEPT + 2)]
+    found = []
+    for what, names, limit, bound in (
+        ("event log", days, bounds.events_bytes, "events_bytes"),
+        ("dead letters", [keys.dead_letters], bounds.dead_bytes, "dead_bytes"),
+    ):
+        used = 0
+        for name in names:
+            size = await _read(link, "+memory|usage", "MEMORY", "USAGE", name)
+            if isinstance(size, Unread):
+                return [size.finding("retention")]
+            used += size or 0
+        found.append(judge_kept(what, used, limit, bound))
+    return found
 
 
 async def _names(link: Link, keys: Keys) -> list[str] | Unread:

@@ -1,10 +1,13 @@
 -- Put messages into mailboxes. A message that was put there before is a repeated send: it is answered, not added.
--- ARGV: prefix, mailbox bound, default ttl s, then per message: agent, id, type, sender, n, n field strings
+-- ARGV: prefix, mailbox bound, bytes of a mailbox where the bus does not say, default ttl s, then per message: agent,
+--   id, type, sender, n, n field strings
 -- Returns per message {'sent' | 'duplicate' | 'busy' | 'broken', entry or problem, 1 if the agent was ever heard of}
 
 local ONCE_TTL = 86400  -- seconds for which a repeated send is recognised
 local GROUP = 'inbox'
-local bound, usual_ttl = tonumber(ARGV[2]), tonumber(ARGV[3])
+local bound, usual_ttl = tonumber(ARGV[2]), tonumber(ARGV[4])
+local said = redis.pcall('HGET', PREFIX .. ':retention', 'mailbox_bytes')
+local most_bytes = tonumber(type(said) == 'string' and said or ARGV[3]) or tonumber(ARGV[3])
 
 -- When an entry arrived, in ms.
 local function born(entry)
@@ -67,6 +70,13 @@ local function problem_of(reply)
   return type(reply) == 'table' and reply.err or nil
 end
 
+-- By count, or by the engine's estimate of its bytes; who may not ask for that is not bound by it.
+local function is_full(stream, length)
+  if length >= bound then return true end
+  local size = most_bytes > 0 and length > 0 and redis.pcall('MEMORY', 'USAGE', stream)
+  return type(size) == 'number' and size > most_bytes
+end
+
 -- Returns outcome and entry; something else in the place of a key is a word about this message alone.
 local function send(agent, stream, id, type, sender, fields)
   local once = PREFIX .. ':dedupe:' .. id
@@ -75,9 +85,9 @@ local function send(agent, stream, id, type, sender, fields)
   if before then return 'duplicate', before end
   local length = redis.pcall('XLEN', stream)
   if problem_of(length) then return 'broken', length.err end
-  if length >= bound then
+  if is_full(stream, length) then
     make_room(agent, stream)
-    if redis.call('XLEN', stream) >= bound then return 'busy', '' end
+    if is_full(stream, redis.call('XLEN', stream)) then return 'busy', '' end
   end
   local entry = redis.call('XADD', stream, '*', unpack(fields))
   redis.call('HSET', once, stream, entry)
@@ -87,7 +97,7 @@ local function send(agent, stream, id, type, sender, fields)
 end
 
 local answers = {}
-local at = 4
+local at = 5
 while at <= #ARGV do
   local agent, id, type, sender, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
   local stream = PREFIX .. ':messages:' .. agent

@@ -21,6 +21,7 @@ from observatory.bus.talk.postman import LEASE_S, Postman, What
 from observatory.bus.tasks.batch import Batcher
 from observatory.model.errors import BusBusyError, BusError, UsageError
 from observatory.model.message import Message, NewMessage, encode_message
+from observatory.model.retention import Retention
 from observatory.model.task import DEFAULT_TTL_S, MAX_TTL_S, is_queue_name
 from observatory.model.text import line
 from observatory.model.wire import MAX_PAYLOAD, pairs
@@ -211,7 +212,7 @@ class Mail:
         await self._postman.close()
 
     async def _send(self, batch: Sequence[NewMessage]) -> Sequence[tuple[str, str, bool]]:
-        args: list[Argument] = [MAILBOX_BOUND, DEFAULT_TTL_S]
+        args: list[Argument] = [MAILBOX_BOUND, Retention().mailbox_bytes, DEFAULT_TTL_S]
         for message in batch:
             flat = encode_message(message)
             args += (message.to, message.id, message.type, message.sender, len(flat), *flat)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import fields
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from observatory.bus.reads import browse
 from observatory.bus.tasks.publisher import DEDUPE_TTL_S, Published
 from observatory.bus.tasks.publishers import Publishers
 from observatory.model.errors import UsageError
+from observatory.model.retention import Retention
 from observatory.model.task import DEFAULT_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord
 from observatory.model.text import line
+from observatory.model.wire import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -165,6 +168,20 @@ class TaskCalls(Connected):
         flat = await self.connection.command("HGETALL", self.keys.paused)
         found = {stream.decode(): int(till) for stream, till in zip(flat[::2], flat[1::2], strict=True)}
         return {lane: till for stream, till in found.items() if (lane := self.keys.lane_of(stream)) is not None}
+
+    async def retention(self) -> Retention:
+        """Return what the bus keeps of its log, its dead letters and its mailboxes."""
+        flat = await self.connection.command("HGETALL", self.keys.retention)
+        return Retention.read({name.decode(): value.decode("utf-8", "replace") for name, value in pairs(flat)})
+
+    async def retain(self, bounds: Retention) -> None:
+        """Say what the bus keeps from now on, on a cluster each of its partitions.
+
+        Its workers see to it within minutes; mailboxes are bound at once.
+        """
+        said = [part for bound in fields(bounds) for part in (bound.name, getattr(bounds, bound.name))]
+        for partition in self.partitions:
+            await partition.link.command("HSET", partition.keys.retention, *said)
 
     async def record(self, task_id: str) -> TaskRecord | None:
         """Return what the bus remembers of a task; None if it remembers nothing."""

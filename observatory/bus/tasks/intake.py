@@ -16,6 +16,7 @@ from observatory.bus.links.refusals import TRANSIENT
 from observatory.bus.scripts import script
 from observatory.bus.tasks.delivery import Delivery
 from observatory.model.errors import BusError
+from observatory.model.retention import Retention
 from observatory.model.task import EntryId, Lane, Priority, Task
 from observatory.model.wire import Malformed, foreign_id, pairs, read_entry
 
@@ -41,6 +42,9 @@ MOST_HELD: Final = 16
 
 TIDY_EVERY_S: Final = 60.0
 """Seconds between two looks at what several groups have all settled, and at consumers that are long gone."""
+
+RETAIN_DEFAULTS: Final = (Retention().events_bytes, Retention().dead_bytes, Retention().dead_days)
+"""What the bus keeps where it does not say otherwise, in the order that retain.lua reads."""
 
 _PAGE: Final = 100
 
@@ -261,7 +265,10 @@ class Intake:
         return found
 
     async def tidy(self) -> None:
-        """Once a minute, let go of what all groups have settled and of consumers that are long gone, in one lane."""
+        """Once a minute, let go of what all groups have settled and of consumers that are long gone, lane by lane.
+
+        One lane in turn stands for the log and the dead letters, which are kept within their bounds.
+        """
         now = self.bus.clock.monotonic()
         if now - self._tidied < TIDY_EVERY_S * random.uniform(0.5, 1.5) / len(self._streams):
             return
@@ -269,6 +276,8 @@ class Intake:
         stream = random.choice(self._streams)
         await self.partition.link.call("trim", (), (stream,))
         await self.partition.link.call("forget", (self.group,), (stream,))
+        if stream == self._streams[0]:
+            await self.partition.link.call("retain", RETAIN_DEFAULTS)
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Put deliveries back into their lanes, where the next worker gets them at once."""
