@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -130,8 +131,11 @@ def read_heartbeat(seen_ms: int, fields: Iterable[tuple[bytes, bytes]]) -> Heart
     Returns:
         The beat; None if it does not say whose it is.
     """
-    said = {name.decode("utf-8", "replace").lower(): value.decode("utf-8", "replace") for name, value in fields}
-    got = {name: next((said[a] for a in aliases if said.get(a)), "") for name, aliases in _ALIASES.items()}
+    raw = tuple(fields)
+    got = {
+        name: next((raw[place][1].decode("utf-8", "replace") for place in places if raw[place][1]), "")
+        for name, places in _places(tuple([name for name, _ in raw]))
+    }
     if not got["agent"]:
         return None
     since = _number(got["task_since"])
@@ -151,6 +155,13 @@ def read_heartbeat(seen_ms: int, fields: Iterable[tuple[bytes, bytes]]) -> Heart
     )
 
 
+@lru_cache(maxsize=256)
+def _places(names: tuple[bytes, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return where each thing that we look for may stand, best name first: agents repeat their names in each beat."""
+    last = {name.decode("utf-8", "replace").lower(): place for place, name in enumerate(names)}
+    return tuple((name, tuple(last[a] for a in aliases if a in last)) for name, aliases in _ALIASES.items())
+
+
 def _number(text: str) -> float | None:
     try:
         number = float(text)
@@ -164,6 +175,7 @@ def _count(text: str) -> int | None:
     return None if number is None else int(number)
 
 
+@lru_cache(maxsize=512)
 def _words(text: str) -> tuple[str, ...]:
     """Read a JSON list or words between commas."""
     try:
