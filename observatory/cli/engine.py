@@ -8,6 +8,7 @@ from observatory.cli.attach import settings_for
 from observatory.cli.output import UNKNOWN, out, out_json
 from observatory.cli.parser import add_group, add_verb
 from observatory.model.errors import EngineError
+from observatory.model.secret import masked
 from observatory.model.text import line
 
 if TYPE_CHECKING:
@@ -90,7 +91,6 @@ def _none_in(directory: Path) -> NoReturn:
 
 def _show(engine: RunningEngine, *, as_json: bool) -> None:
     from observatory.engine import Vitals, vitals
-    from observatory.settings import mask
 
     vital = vitals(engine.directory) or Vitals(None, None, None, None)
     if as_json:
@@ -100,7 +100,7 @@ def _show(engine: RunningEngine, *, as_json: bool) -> None:
                 "directory": str(engine.directory),
                 "pid": engine.pid,
                 "version": engine.version,
-                "url": mask(engine.url),
+                "url": masked(engine.url),
                 "detached": engine.detached,
                 "memory": vital.memory,
                 "memory_limit": vital.memory_limit,
@@ -113,7 +113,7 @@ def _show(engine: RunningEngine, *, as_json: bool) -> None:
     until = "until `observatory engine stop`" if engine.detached else "until the last app that uses it is closed"
     out(line(f"{engine.version}, process {engine.pid}, runs {until}", 1000))
     out(line(f"  data     {engine.directory}", 1000))
-    out(line(f"  address  {mask(engine.url)} (in full: observatory engine url)", 1000))
+    out(line(f"  address  {masked(engine.url)} (in full: observatory engine url)", 1000))
     out(f"  memory   {_mib(vital.memory)} of {_mib(vital.memory_limit)}")
     out(f"  file     append-only, {vital.aof or UNKNOWN}, {_mib(vital.aof_bytes)}")
     if engine.cut:

@@ -5,7 +5,6 @@ it imports only `model`, and knows colours but not Textual.
 """
 
 from observatory.settings.load import SettingRow, describe, load, save_choice
-from observatory.settings.mask import mask
 from observatory.settings.paths import config_file, data_dir, state_dir, themes_dir
 from observatory.settings.schema import SETTINGS, Setting, Settings
 from observatory.settings.themes import ThemeSet, ThemeSpec, themes, themes_stamp
@@ -21,7 +20,6 @@ __all__ = [
     "data_dir",
     "describe",
     "load",
-    "mask",
     "save_choice",
     "state_dir",
     "themes",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observatory.model.errors import SettingsError
+from observatory.model.secret import masked
 from observatory.settings import paths
-from observatory.settings.mask import mask
 from observatory.settings.schema import BY_KEY, SETTINGS, Settings, defaults
 from observatory.settings.toml import Document, nearest
 
@@ -134,7 +134,7 @@ def _shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
-    return "" if value is None else mask(str(value))
+    return "" if value is None else masked(str(value))
 
 
 def _with_line(document: Document, key: str, value: object) -> str:

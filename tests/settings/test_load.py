@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from observatory.model.errors import SettingsError
-from observatory.settings import config_file, describe, load, mask, save_choice, state_dir, themes_dir
+from observatory.model.secret import masked
+from observatory.settings import config_file, describe, load, save_choice, state_dir, themes_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +114,9 @@ def test_a_switch_can_be_set_by_a_variable(word: str, read_only: bool) -> None:
         ("redis://bob:hun@ter/2@host/0", "redis://bob:***@host/0"),
         ("unix:///run/a:b@c/s?db=1&password=hunter2", "unix:///run/a:b@c/s?db=1&password=***"),
         ("rediss://host?ssl_password=hunter2&db=1", "rediss://host?ssl_password=***&db=1"),
+        ("rediss://host:6379/0?password=hun@ter2", "rediss://host:***@***"),
+        ("unix:///run/s?password=hun@ter2", "unix:///run/s?password=***@***"),
+        ("redis://bob/by:hunter2@host/0", "redis://bob/by:***@host/0"),
         ("redis+sentinel://:hunter2@a:1,b:2/main", "redis+sentinel://:***@a:1,b:2/main"),
         ("redis://host:6379", "redis://host:6379"),
         ("not a url", "not a url"),
@@ -120,7 +124,7 @@ def test_a_switch_can_be_set_by_a_variable(word: str, read_only: bool) -> None:
 )
 def test_a_password_is_never_shown(url: str, shown: str) -> None:
     """The password in an address is masked wherever it stands, and nothing else is."""
-    assert mask(url) == shown
+    assert masked(url) == shown
     settings = load({"url": url}, environ={})
     assert {row.key: row.value for row in describe(settings)}["url"] == shown
     assert "hunter2" not in repr(settings)

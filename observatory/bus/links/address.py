@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from redis.asyncio.connection import parse_url
 
+from observatory.model import secret
 from observatory.model.errors import UsageError
 from observatory.model.text import line
 
@@ -184,12 +185,7 @@ def connection_options(url: str, parse: Callable[[str], Any] = parse_url, *, sho
 
 def masked(url: str) -> str:
     """Return *url* without its secrets, fit to be shown."""
-    # An @ in a parameter's secret could pass for the end of the user's: the next step then hides all before it.
-    url = re.sub(
-        r"(?<=[?&])((?:sentinel_)?password)=([^&]*)", lambda m: f"{m[1]}=***{'@***' if '@' in m[2] else ''}", url
-    )
-    # Greedy up to the last @: a password that holds @ or / unescaped must not show even in part.
-    return line(re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:***@", url))
+    return line(secret.masked(url))
 
 
 def _check_tls(name: str, scheme: str, given: dict[str, str]) -> None:

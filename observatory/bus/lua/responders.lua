@@ -29,7 +29,8 @@ repeat
   from = from + PAGE
 until #names < PAGE
 
--- Foreign workers do not beat; what shows is that they ask.
+-- Foreign workers do not beat; what shows is that they ask. Before Redis 7.2 an engine notes a consumer only when it is
+-- given something.
 local groups = redis.pcall('XINFO', 'GROUPS', ARGV[3])
 for _, group in ipairs(groups.err and {} or groups) do
   for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', ARGV[3], group[2])) do

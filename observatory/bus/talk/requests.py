@@ -132,7 +132,8 @@ class Requests:
             queue: Who is to answer: `shared`, a capability (`coding`) or an agent (`@pink`).
             priority: One of the four lanes.
             timeout: Seconds to wait for the answer; the task is stale after them.
-            wait: Publish even if nobody serves the queue now; somebody may come before the deadline.
+            wait: Publish even if nobody serves the queue now; somebody may come before the deadline. Before Redis 7.2
+                an engine does not know of foreign consumers that never got anything: let who asks them wait.
             sender: Who asks; the bus's name by default.
             correlation_id: Ties a family of tasks and messages together; the task's id if not given.
 
