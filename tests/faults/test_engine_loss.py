@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from observatory.bus import Bus, PublishOutcome
 from observatory.model.errors import BusError
+from observatory.model.health import Severity
 from observatory.model.snapshot import LinkState
-from observatory.model.task import Priority
+from observatory.model.task import Lane, NewTask, Priority
 from tests.conftest import eventually
 from tests.faults.rig import Notes, begun
 
@@ -222,3 +223,45 @@ async def test_an_agent_waits_for_an_engine_that_is_not_there_yet(rig: Rig) -> N
     await rig.dismiss(agent)
     rig.reconnect()
     await rig.judge()
+
+
+async def test_an_engine_that_evicts_is_named_and_what_it_takes_is_missed(any_rig: Rig) -> None:
+    """Under `allkeys-lru` the engine deletes a lane and waiting bodies: doctor, log and audit name what is lost."""
+    raw, notes = any_rig.raw, Notes()
+    cold, body = Lane("cold", Priority.NORMAL), b"x" * 50_000
+    async with Bus.connect(any_rig.url) as bus, any_rig.working(bus, "pink", notes, queues=("shared", "cold")):
+        await bus.publish("x", id="first", queue="cold")
+        await eventually(lambda: notes.begun["first"])
+        await bus.pause([cold])
+        await bus.publish_many([NewTask("x", body, f"cold-{number}", queue="cold") for number in range(40)])
+        await bus.publish_many([NewTask("x", body, f"late-{number}", delay_s=8.0) for number in range(40)])
+        raw.config_set("maxmemory-samples", 64)
+        raw.config_set("maxmemory-policy", "allkeys-lru")
+        raw.config_set("maxmemory", raw.info("memory")["used_memory"] + 1_000_000)
+        warned = {finding.severity for finding in await bus.doctor() if "allkeys-lru" in finding.what}
+        assert warned == {Severity.CRIT}
+        await _fill_until_gone(bus, raw, bus.keys.lane(cold), bus.keys.bodies)
+        raw.config_set("maxmemory", 0)
+        missed = [one for difference in (await bus.audit(examples=100)).differences for one in difference.examples]
+        assert set(missed) >= {f"cold-{number}" for number in range(40)}
+        await bus.resume([cold])
+        await eventually(lambda: _told(bus, "data_loss_suspected", {bus.keys.lane(cold)}), timeout=20)
+        await eventually(lambda: _told(bus, "lost_payload", {f"late-{number}" for number in range(40)}), timeout=20)
+        await bus.publish("x", id="after", queue="cold")
+        await eventually(lambda: notes.begun["after"])
+
+
+async def _fill_until_gone(bus: Bus, raw: Any, *keys: str) -> None:
+    """Write until the engine has evicted *keys*; what agents and the log use meanwhile stays fresh."""
+    await asyncio.sleep(2.0)  # The engine tells ages of keys by the second.
+    for number in range(400):
+        raw.set(f"filler:{number}", b"x" * 100_000)
+        await bus.publish("x", id=f"warm-{number}")
+        if not raw.exists(*keys):
+            return
+    pytest.fail(f"still there: {[key for key in keys if raw.exists(key)]}")
+
+
+async def _told(bus: Bus, kind: str, subjects: set[str]) -> bool:
+    log = (await bus.events(limit=5000)).items
+    return {event.task or event.lane for event in log if event.kind == kind} >= subjects
