@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from observatory.cli.attach import about, on_bus
-from observatory.cli.output import NONE, UNKNOWN, age, iso, note, number, out, out_json, plain, table
+from observatory.cli.listing import add_list_flags, filter_of, limit_of, show_page
+from observatory.cli.output import NONE, UNKNOWN, age, clock, iso, note, number, out, out_json, plain, pretty, table
 from observatory.cli.parser import add_group, add_verb
 from observatory.model.errors import ObservatoryError, UsageError
 from observatory.model.text import block, line
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
 
     from observatory.bus import Bus
     from observatory.cli.parser import Verbs
+    from observatory.model.cause import Cause, KeyPart
     from observatory.model.dead_letter import DeadLetter
+    from observatory.model.listing import Ask
     from observatory.model.plan import Plan, Report, SkippedItem
+
+READ = 500
+"""Dead letters that are read at once."""
+
+CAUSE_HEAD = ("COUNT", "REQUEUED", "FIRST, LAST", "TYPES", "AGENTS", "CAUSE", "ERROR")
 
 HEAD = ("ID", "DIED", "REASON", "TYPE", "TASK", "TRIES", "ERROR")
 
@@ -29,9 +37,21 @@ def register(verbs: Verbs) -> None:
     """Add `dlq` and its own verbs to the command line."""
     verbs = add_group(verbs, "dlq", summary="list, show and requeue dead letters")
 
-    listing = add_verb(verbs, "ls", run_list, summary="list dead letters, newest first")
-    listing.add_argument("--limit", type=int, default=50, metavar="N", help="at most this many (50)")
-    listing.add_argument("--after", metavar="ID", help="go on below this one")
+    listing = add_verb(
+        verbs,
+        "ls",
+        run_list,
+        summary="list dead letters, newest first, or their root causes",
+        details="examples:\n  observatory dlq ls --filter 'type:deploy error~timeout died>-1h'\n"
+        "  observatory dlq ls --group-by cause",
+    )
+    add_list_flags(listing)
+    listing.add_argument(
+        "--group-by",
+        metavar="KEY",
+        default="",
+        help="count by root cause: `cause`, or parts between commas: class, message, type, reason, lane, agent",
+    )
 
     show = add_verb(verbs, "show", run_show, summary="print everything about one dead letter")
     show.add_argument("id", metavar="ID", help="as `dlq ls` shows it")
@@ -46,35 +66,106 @@ def register(verbs: Verbs) -> None:
     requeue.add_argument("ids", nargs="+", metavar="ID", help="as `dlq ls` shows it")
     requeue.add_argument("--yes", action="store_true", help="execute the plan")
 
-    for verb in (listing, show, requeue):
+    for verb in (show, requeue):
         verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print a page of dead letters."""
-    if args.limit < 1:
-        raise UsageError(f"--limit: {args.limit} is not a number of dead letters", "at least 1")
+    """Print a page of dead letters, or their causes."""
+    from observatory.model.filter.rows import DEAD_LETTERS
+    from observatory.model.listing import Ask
+
+    wanted = filter_of(args.filter, DEAD_LETTERS)
+    where = wanted.matches if wanted else None
+    limit = limit_of(args)
     _check(*([args.after] if args.after else []))
+    key = _key_of(args.group_by)
 
     async def show(bus: Bus) -> int:
+        if key:
+            return await _show_causes(bus, key, Ask(args.after, limit=READ, where=where, most=READ), args)
         with about(f"cannot read {bus.keys.dead_letters}"):
-            page = await bus.dead_letters(after=args.after, limit=args.limit)
-        if args.json:
-            out_json(
-                {"total": page.total, "after": page.after, "dead_letters": [_as_json(item) for item in page.items]}
-            )
-            return 0
-        if not page.items:
-            out("no dead letters")
-            return 0
-        for text in table(HEAD, map(_row, page.items), right=("TRIES",)):
-            out(text)
-        if page.after is not None:
-            total = "" if page.total is None else f" of {page.total:,}"
-            note(f"{len(page.items):,}{total}; the next: observatory dlq ls --after {page.after}")
-        return 0
+            page = await bus.reads.dead_letters(Ask(args.after, limit=limit, where=where, most=args.search))
+        return show_page(
+            page,
+            name="dead letters",
+            as_json=_as_json if args.json else None,
+            head=HEAD,
+            row=_row,
+            right=("TRIES",),
+        )
 
     return on_bus(args, show)
+
+
+def _key_of(text: str) -> tuple[KeyPart, ...]:
+    """Read `--group-by`; nothing where it is not given.
+
+    Raises:
+        UsageError: A part of it is none.
+    """
+    if not text:
+        return ()
+    from observatory.model.cause import DEFAULT_KEY, KeyPart
+
+    if text == "cause":
+        return DEFAULT_KEY
+    parts = text.split(",")
+    for part in parts:
+        if part not in set(KeyPart):
+            raise UsageError(f"--group-by: {part!r} is no part of a cause", f"cause, or any of {', '.join(KeyPart)}")
+    return tuple(dict.fromkeys(map(KeyPart, parts)))
+
+
+async def _show_causes(bus: Bus, key: tuple[KeyPart, ...], ask: Ask, args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from observatory.model.cause import Causes
+
+    causes = Causes(key)
+    read = 0
+    while True:
+        with about(f"cannot read {bus.keys.dead_letters}"):
+            page = await bus.reads.dead_letters(replace(ask, most=min(READ, args.search - read)))
+        causes.add(page.items)
+        read += len(page.items) if page.searched is None else page.searched
+        if page.after is None or read >= args.search:
+            break
+        ask = replace(ask, cursor=page.after)
+    found = causes.table()
+    rows = found.causes[: args.limit]
+    if args.json:
+        out_json({"counted": found.counted, "searched": read, "causes": [_cause_json(cause) for cause in rows]})
+        return 0
+    for text in table(CAUSE_HEAD, map(_cause_row, rows), right=CAUSE_HEAD[:2]) if rows else ["no dead letters"]:
+        out(text)
+    rest = f", {len(found.causes) - len(rows):,} more causes" if len(found.causes) > len(rows) else ""
+    older = "; older ones were not read" if page.after is not None else ""
+    note(f"{found.counted:,} dead letters of {len(found.causes):,} causes{rest}; {read:,} searched{older}")
+    return 0
+
+
+def _cause_row(cause: Cause) -> tuple[str, ...]:
+    agents = ", ".join(name for name, _ in cause.agents[:3]) or NONE
+    span = f"{clock(cause.first_ms)[:8]} {clock(cause.last_ms)[:8]}"
+    kinds = ", ".join(name or UNKNOWN for name, _ in cause.types[:3])
+    return (number(cause.count), number(cause.requeued), span, kinds, agents, cause.id, cause.title)
+
+
+def _cause_json(cause: Cause) -> dict[str, object]:
+    return {
+        "id": cause.id,
+        "key": {str(part): value for part, value in cause.key},
+        "count": cause.count,
+        "first_at": iso(cause.first_ms),
+        "last_at": iso(cause.last_ms),
+        "trend": list(cause.trend),
+        "agents": dict(cause.agents),
+        "types": dict(cause.types),
+        "requeued": cause.requeued,
+        "sample": cause.sample,
+        "error": cause.error,
+    }
 
 
 def run_show(args: argparse.Namespace) -> int:
@@ -182,16 +273,7 @@ def _details(dead: DeadLetter) -> Iterator[str]:
         if name not in shown:
             yield f"  {line(name, 60)}: {line(value)}"
     yield ""
-    yield block(_pretty(dead.payload))
-
-
-def _pretty(payload: bytes) -> str | bytes:
-    import json
-
-    try:
-        return json.dumps(json.loads(payload), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return payload
+    yield block(pretty(dead.payload))
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:

@@ -10,7 +10,29 @@ import sys
 from typing import TYPE_CHECKING
 
 from observatory import __version__
-from observatory.cli import acl, app, audit, bench, config, demo, dlq, doctor, engine, keys, send, status, tail, themes
+from observatory.cli import (
+    acl,
+    agents,
+    app,
+    audit,
+    bench,
+    check,
+    config,
+    demo,
+    dlq,
+    doctor,
+    engine,
+    keys,
+    lanes,
+    metrics,
+    pending,
+    send,
+    snapshot,
+    status,
+    tail,
+    tasks,
+    themes,
+)
 from observatory.cli.output import ReaderGone, abandon, finish
 from observatory.cli.parser import Parser, add_global_flags
 from observatory.model.errors import ObservatoryError
@@ -21,7 +43,10 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it: 128 + SIGINT."""
 
-VERBS = (demo, status, send, tail, dlq, doctor, audit, engine, acl, themes, keys, config, bench)
+VERBS = (
+    *(demo, status, lanes, pending, agents, tasks, tail, dlq, send),
+    *(check, snapshot, metrics, doctor, audit, engine, acl, themes, keys, config, bench),
+)
 """Modules that each register a verb, in the order of the help page."""
 
 DETAILS = """\

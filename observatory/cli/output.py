@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from observatory.model.errors import ObservatoryError
-from observatory.model.text import line
+from observatory.model.text import ELLIPSIS, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +22,9 @@ NONE = "-"
 
 WIDEST = 64
 """Characters that a column other than the last one takes at most."""
+
+NARROWEST = 6
+"""Columns of a terminal below which no text is shortened."""
 
 
 class ReaderGone(Exception):  # noqa: N818 (not an error: the reader had enough)
@@ -87,13 +90,17 @@ def out_json(value: object, *, lines: bool = False) -> None:
     out(json.dumps(value, indent=indent), flush=lines)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), width: int | None = None
+) -> list[str]:
     """Lay out rows under a head, columns aligned; every cell is made printable.
 
     Args:
         head: Column names.
         rows: Cells, as many as there are columns.
-        right: Names of the columns that are aligned to the right.
+        right: Names of the columns that are aligned to the right; as numbers they are never shortened.
+        width: Columns of the terminal that a line may take; those of the terminal on stdout if None, any number where
+            stdout is none, so that what is piped on is whole. The longest texts are shortened until all fit.
 
     Returns:
         Lines without trailing blanks, the head first.
@@ -102,12 +109,44 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence
     cells = [list(head), *([line(cell, WIDEST if at < last else 200) for at, cell in enumerate(row)] for row in rows)]
     widths = [max(_width(row[column]) for row in cells) for column in range(len(head))]
     to_right = [name in right for name in head]
+    most = terminal_width() if width is None else width
+    if most is not None:
+        widths = _fitted(widths, [not flag for flag in to_right], most)
+        cells = [[_shortened(cell, room) for cell, room in zip(row, widths, strict=True)] for row in cells]
     return [
         "  ".join(
             _pad(cell, width, to_right=flag) for cell, width, flag in zip(row, widths, to_right, strict=True)
         ).rstrip()
         for row in cells
     ]
+
+
+def terminal_width() -> int | None:
+    """Return how many columns the terminal on stdout has; None where stdout is no terminal."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def _fitted(widths: Sequence[int], yielding: Sequence[bool], most: int) -> list[int]:
+    """Take from the widest columns that may yield until all fit into *most*, or none can yield any more."""
+    fitted = list(widths)
+    while sum(fitted) + 2 * (len(fitted) - 1) > most:
+        widest = max((at for at, may in enumerate(yielding) if may), key=lambda at: fitted[at], default=None)
+        if widest is None or fitted[widest] <= NARROWEST:
+            break
+        fitted[widest] -= 1
+    return fitted
+
+
+def _shortened(cell: str, room: int) -> str:
+    if _width(cell) <= room:
+        return cell
+    while cell and _width(cell) > room - 1:
+        cell = cell[:-1]
+    return cell + ELLIPSIS
 
 
 def number(value: float | None) -> str:
@@ -163,6 +202,16 @@ def plain(value: bytes) -> object:
         import base64
 
         return {"base64": base64.b64encode(value).decode()}
+
+
+def pretty(payload: bytes) -> str | bytes:
+    """Return a JSON payload laid out over lines; any other as it is."""
+    import json
+
+    try:
+        return json.dumps(json.loads(payload), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return payload
 
 
 def _pad(cell: str, width: int, *, to_right: bool) -> str:

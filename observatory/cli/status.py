@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from observatory.bus import Bus
-    from observatory.cli.parser import Verbs
+    from observatory.cli.parser import Parser, Verbs
     from observatory.model.snapshot import AgentView, LaneView, Snapshot
 
 RATES_S = 0.5
@@ -43,9 +43,27 @@ def register(verbs: Verbs) -> None:
         verbs, "status", run, summary="print one snapshot of lanes, agents and dead letters", details=EPILOG
     )
     parser.add_argument("--json", action="store_true", help="print it as one JSON object")
+    add_rates_flag(parser)
+
+
+def add_rates_flag(parser: Parser) -> None:
+    """Add `--rates` to a verb that looks twice to know rates."""
     parser.add_argument(
         "--rates", type=float, metavar="SECONDS", help="look twice, so far apart, to know rates (0.5; with --json 0)"
     )
+
+
+def settle_of(args: argparse.Namespace, usual_s: float) -> float:
+    """Return how many seconds lie between the two looks; 0 for one look.
+
+    Raises:
+        UsageError: They would be too far apart, or no time at all.
+    """
+    asked: float | None = args.rates
+    settle_s = asked if asked is not None else 0.0 if args.json else usual_s
+    if not 0 <= settle_s <= LONGEST_S:
+        raise UsageError(f"--rates {settle_s:g} is not from 0 to {LONGEST_S:g}", "for example --rates 1")
+    return settle_s
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,10 +72,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: The two looks would be too far apart, or no time at all.
     """
-    asked: float | None = args.rates
-    settle_s = asked if asked is not None else 0.0 if args.json else RATES_S
-    if not 0 <= settle_s <= LONGEST_S:
-        raise UsageError(f"--rates {settle_s:g} is not from 0 to {LONGEST_S:g}", "for example --rates 1")
+    settle_s = settle_of(args, RATES_S)
 
     async def look(bus: Bus) -> int:
         from observatory.live import snapshot_document, take_snapshot
@@ -106,9 +121,9 @@ def _is_news(lane: LaneView) -> bool:
 def _lane_row(lane: LaneView) -> tuple[str, ...]:
     if lane.problem:
         unknown = (UNKNOWN,) * 7
-        return (_lane_name(lane), *unknown, f"{lane.state}: {lane.problem}")
+        return (lane_name(lane), *unknown, f"{lane.state}: {lane.problem}")
     return (
-        _lane_name(lane),
+        lane_name(lane),
         number(lane.backlog),
         number(lane.lag) if lane.groups else NONE,
         number(lane.pending),
@@ -120,7 +135,8 @@ def _lane_row(lane: LaneView) -> tuple[str, ...]:
     )
 
 
-def _lane_name(lane: LaneView) -> str:
+def lane_name(lane: LaneView) -> str:
+    """Return a lane as people call it."""
     from observatory.model.task import Lane
 
     return str(Lane(lane.queue, lane.priority))

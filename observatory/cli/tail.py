@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from observatory.cli.attach import about, on_bus
+from observatory.cli.listing import filter_of
 from observatory.cli.output import clock, iso, note, out, out_json
 from observatory.cli.parser import add_verb
 from observatory.model.errors import UsageError
-from observatory.model.event import event_order
 from observatory.model.text import line
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from observatory.bus import Bus
     from observatory.cli.parser import Verbs
     from observatory.model.event import Event
+    from observatory.model.filter import Filter
     from observatory.model.listing import Page
 
 BEFORE = 10
@@ -42,6 +43,7 @@ def register(verbs: Verbs) -> None:
     parser.add_argument(
         "--agent", default="", metavar="NAME", help="only what this agent does, or what happens in its queue or mailbox"
     )
+    parser.add_argument("--filter", default="", metavar="FILTER", help="only events that match; `type:deploy took>30s`")
     parser.add_argument("--json", action="store_true", help="print one JSON object per event and line")
 
 
@@ -49,10 +51,13 @@ def run(args: argparse.Namespace) -> int:
     """Print events as they happen."""
     kinds = frozenset(args.kind)
     _check(args.after, kinds)
+    wanted = _filter(args.filter)
 
     async def follow(bus: Bus) -> int:
+        from observatory.model.event import event_order
+
         def show(event: Event) -> None:
-            if kinds and event.kind not in kinds:
+            if (kinds and event.kind not in kinds) or (wanted is not None and not wanted.matches(event)):
                 return
             if args.json:
                 out_json(as_json(event), lines=True)
@@ -108,6 +113,12 @@ def as_line(event: Event) -> str:
         event.detail,
     )
     return "  ".join(line(part) for part in parts if part)
+
+
+def _filter(text: str) -> Filter[Event] | None:
+    from observatory.model.filter.rows import EVENTS
+
+    return filter_of(text, EVENTS)
 
 
 def _nothing(agent: str, page: Page[Event]) -> str:
