@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from observatory.bus.control import Doorbell, Heard
@@ -15,18 +17,22 @@ from observatory.bus.reads.calls import ReadCalls
 from observatory.bus.talk.calls import TalkCalls
 from observatory.bus.tasks.calls import CancelOutcome
 from observatory.bus.tasks.lease import LeaseKeeper
+from observatory.bus.tasks.outbox import Outbox
 from observatory.bus.tasks.worker import Worker
 from observatory.model.clock import Clock, SystemClock
+from observatory.model.errors import BusUnreachableError
+from observatory.model.snapshot import LinkState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from types import TracebackType
 
     from observatory.bus.tasks.handlers import Handler
     from observatory.model.snapshot import LinkView
 
 __all__ = ["Bus", "CancelOutcome"]
+
+log = logging.getLogger(__name__)
 
 
 class Bus(TalkCalls, ReadCalls):
@@ -41,10 +47,24 @@ class Bus(TalkCalls, ReadCalls):
         name: Who we are, where an event or a task asks for it.
         clock: Where creation times come from.
         blobs: Where large payloads are stored; None to refuse them.
+        outbox: Folder where tasks wait while the bus is out of reach; None to refuse them.
     """
 
-    def __init__(self, partitions: Partitions, name: str, clock: Clock, blobs: BlobStore | None = None) -> None:
+    def __init__(
+        self,
+        partitions: Partitions,
+        name: str,
+        clock: Clock,
+        blobs: BlobStore | None = None,
+        *,
+        outbox: Path | None = None,
+    ) -> None:
         super().__init__(partitions, name, clock, blobs)
+        self._reached = False
+        if outbox is not None:
+            self._outbox = Outbox(
+                outbox, self._publish_now, lambda: self._reached and self.link.state is not LinkState.LOST
+            )
         self._keeper: LeaseKeeper | None = None
         self._pulse: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
@@ -59,6 +79,7 @@ class Bus(TalkCalls, ReadCalls):
         name: str = "",
         clock: Clock | None = None,
         blobs: str | Path | None = None,
+        outbox: str | Path | None = None,
     ) -> Self:
         """Prepare a connection; entering the context opens it.
 
@@ -71,6 +92,10 @@ class Bus(TalkCalls, ReadCalls):
             clock: Where times come from; the system's by default.
             blobs: Folder, or fsspec URL, for payloads above 256 KB, results and messages included, which then travel
                 as claim checks; all agents that share them need the same store.
+            outbox: Folder of this process alone, where what is published waits while the bus is out of reach, also
+                before it was reached at all: `publish` then answers `stored` once the task is on disk, and the tasks
+                are sent in order, each once, when the bus answers, by this process or by the next that uses the
+                folder. Their time to live begins when they arrive.
 
         Raises:
             UsageError: *url* or *prefix* cannot be one.
@@ -81,6 +106,7 @@ class Bus(TalkCalls, ReadCalls):
             name or f"{os.environ.get('USER', 'operator')}@{socket.gethostname()}",
             chosen,
             BlobStore.open(blobs) if blobs else None,
+            outbox=Path(outbox).expanduser().absolute() if outbox else None,
         )
 
     async def __aenter__(self) -> Self:
@@ -93,24 +119,47 @@ class Bus(TalkCalls, ReadCalls):
         await self.close()
 
     async def open(self, *, deadline_s: float = DEADLINE_S) -> None:
-        """Reach the engine once.
+        """Reach the engine once; with an outbox, go on without it, and reach it later.
 
         Raises:
             BusUnreachableError: Nothing answers, what answers is no Redis, or the credentials are refused.
-            UsageError: The URL asks for another number of partitions than the bus has.
+            UsageError: The URL asks for another number of partitions than the bus has, or the outbox cannot be used.
         """
         try:
-            await self.partitions.open(deadline_s=deadline_s)
-            seconds, micros = await self.connection.command("TIME", deadline_s=deadline_s)
-            self.skew_ms = int(seconds) * 1000 + int(micros) // 1000 - self.clock.now_ms()
+            try:
+                await self._reach(deadline_s)
+            except BusUnreachableError as error:
+                if self._outbox is None:
+                    raise
+                log.warning("%s: what is published waits in the outbox", error)
+            if self._outbox is not None:
+                await self._outbox.open(self._reach)
         except BaseException:
             await self.partitions.close()
             raise
+
+    async def _reach(self, deadline_s: float = DEADLINE_S) -> None:
+        if self._reached:
+            return
+        await self.partitions.open(deadline_s=deadline_s)
+        seconds, micros = await self.connection.command("TIME", deadline_s=deadline_s)
+        self.skew_ms = int(seconds) * 1000 + int(micros) // 1000 - self.clock.now_ms()
+        self._reached = True
+
+    def _is_up(self) -> bool:
+        return self._reached and self.link.state is not LinkState.LOST
+
+    @property
+    def stored(self) -> int:
+        """Tasks that wait in the outbox."""
+        return 0 if self._outbox is None else len(self._outbox)
 
     async def close(self) -> None:
         """Send what is under way, then close every connection."""
         if self._background:
             await asyncio.wait(self._background, timeout=2.0)
+        if self._outbox is not None:
+            await self._outbox.close()
         await self._publishers.close()
         await self._close_talk()
         await self._doorbell.close()

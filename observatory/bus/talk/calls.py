@@ -32,7 +32,7 @@ class TalkCalls(TaskCalls):
         super().__init__(partitions, name, clock, blobs)
         self._mails: dict[int | None, Mail] = {}
         self._broadcasts: Broadcasts | None = None
-        self._requests = Requests(partitions, name, clock, self.publish_task, blobs=blobs)
+        self._requests = Requests(partitions, name, clock, self._publish_request, blobs=blobs)
 
     async def heartbeat(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from dataclasses import fields
 from enum import StrEnum
@@ -12,10 +13,12 @@ from observatory.bus.partitions import everywhere
 from observatory.bus.payloads.blobs import most_bytes, stowed
 from observatory.bus.payloads.payload import Payload, written
 from observatory.bus.reads import browse
+from observatory.bus.tasks.outbox import Order, Outbox
 from observatory.bus.tasks.publisher import DEDUPE_TTL_S, Published
 from observatory.bus.tasks.publishers import Publishers
-from observatory.model.errors import UsageError
+from observatory.model.errors import BusUnreachableError, UsageError
 from observatory.model.retention import Retention
+from observatory.model.snapshot import LinkState
 from observatory.model.task import DEFAULT_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord
 from observatory.model.text import line
 from observatory.model.wire import pairs
@@ -47,6 +50,7 @@ class TaskCalls(Connected):
     def __init__(self, partitions: Partitions, name: str, clock: Clock, blobs: BlobStore | None = None) -> None:
         super().__init__(partitions, name, clock, blobs)
         self._publishers = Publishers(partitions, clock)
+        self._outbox: Outbox | None = None
 
     async def publish(
         self,
@@ -126,8 +130,8 @@ class TaskCalls(Connected):
         self, task: NewTask, *, dedupe: str = "", dedupe_ttl: float = DEDUPE_TTL_S, durable: bool = False
     ) -> Published:
         """Publish one task that is complete with its id; see `publish`."""
-        stored = await stowed(self.blobs, task)
-        return await self._publishers.one(stored, dedupe=dedupe, dedupe_ttl=dedupe_ttl, durable=durable)
+        order = Order(await stowed(self.blobs, task), dedupe, dedupe_ttl, durable)
+        return await (self._publish_now(order) if self._outbox is None else self._outbox.publish(order))
 
     async def publish_many(self, tasks: Iterable[NewTask]) -> list[Published]:
         """Publish many tasks, in order; see `publish`.
@@ -135,7 +139,22 @@ class TaskCalls(Connected):
         Raises:
             BusBusyError: A lane is at its bound; tasks of other lanes, and those before it, were added.
         """
-        return await self._publishers.many([await stowed(self.blobs, task) for task in tasks])
+        wanted = [await stowed(self.blobs, task) for task in tasks]
+        if self._outbox is None:
+            return await self._publishers.many(wanted)
+        if not self._outbox and self.partitions.view.state is LinkState.READY:
+            with contextlib.suppress(BusUnreachableError):
+                return await self._publishers.many(wanted)
+        return [await self._outbox.publish(Order(task, "", DEDUPE_TTL_S, durable=False)) for task in wanted]
+
+    async def _publish_now(self, order: Order) -> Published:
+        return await self._publishers.one(
+            order.task, dedupe=order.dedupe, dedupe_ttl=order.dedupe_ttl, durable=order.durable
+        )
+
+    async def _publish_request(self, task: NewTask) -> Published:
+        """Publish the task of a request, whose answer nobody would wait for once the bus can be reached again."""
+        return await self._publish_now(Order(await stowed(self.blobs, task), "", DEDUPE_TTL_S, durable=False))
 
     async def cancel(self, task_id: str) -> CancelOutcome:
         """Take a task back, wherever it is; who runs it learns of it within milliseconds."""

@@ -50,6 +50,8 @@ class PublishOutcome(StrEnum):
     DELAYED = "delayed"
     DUPLICATE = "duplicate"
     """The bus knows a task of this id or dedupe key; nothing was added."""
+    STORED = "stored"
+    """The bus is out of reach: it waits in the outbox of this machine, and is sent when the bus answers."""
 
 
 @dataclass(frozen=True, slots=True)
