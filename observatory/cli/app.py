@@ -77,7 +77,7 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
         from observatory.actions import BusActions
         from observatory.bus import Bus
         from observatory.live import LiveSource
-        from observatory.settings import state_dir, themes
+        from observatory.settings import keymap, state_dir, themes
         from observatory.tui.app import ObservatoryApp, run_app_async
 
         bus = Bus.connect(url, prefix=settings.prefix, name="operator")
@@ -91,6 +91,7 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
                 context=context or bus.url,
                 refresh_s=settings.refresh_s,
                 read_only=settings.read_only,
+                keymap=keymap(),
                 on_theme_chosen=keep_theme,
                 state_dir=state_dir() / "reports",
                 memory=state_dir() / "memory.json",

@@ -47,12 +47,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _paths(args: argparse.Namespace) -> int:
-    from observatory.settings import config_file, data_dir, state_dir, themes_dir
+    from observatory.settings import config_file, data_dir, keymap_file, state_dir, themes_dir
 
     file = named_file(args) or config_file()
     if args.json:
-        places = {"config": file, "themes": themes_dir(), "data": data_dir(), "state": state_dir()}
-        out_json({name: str(path) for name, path in places.items()})
+        places = {"config": file, "keymap": keymap_file(), "themes": themes_dir(), "data": data_dir()}
+        out_json({name: str(path) for name, path in (*places.items(), ("state", state_dir()))})
     else:
         out(str(file))
     return 0

@@ -4,13 +4,15 @@ Defaults, then the file, then `OBSERVATORY_*` variables, then flags; every value
 it imports only `model`, and knows colours but not Textual.
 """
 
+from observatory.settings.keymap import Keymap, keymap
 from observatory.settings.load import SettingRow, describe, load, save_choice
-from observatory.settings.paths import config_file, data_dir, state_dir, themes_dir
+from observatory.settings.paths import config_file, data_dir, keymap_file, state_dir, themes_dir
 from observatory.settings.schema import SETTINGS, Setting, Settings
 from observatory.settings.themes import ThemeSet, ThemeSpec, themes, themes_stamp
 
 __all__ = [
     "SETTINGS",
+    "Keymap",
     "Setting",
     "SettingRow",
     "Settings",
@@ -19,6 +21,8 @@ __all__ = [
     "config_file",
     "data_dir",
     "describe",
+    "keymap",
+    "keymap_file",
     "load",
     "save_choice",
     "state_dir",

@@ -20,6 +20,11 @@ def config_file(environ: Mapping[str, str] = os.environ) -> Path:
     return _moved(environ, "OBSERVATORY_CONFIG") or platformdirs.user_config_path(APP) / "observatory.toml"
 
 
+def keymap_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the user's keymap, `OBSERVATORY_KEYMAP` or `keymap.toml` beside the settings."""
+    return _moved(environ, "OBSERVATORY_KEYMAP") or platformdirs.user_config_path(APP) / "keymap.toml"
+
+
 def themes_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of the user's own themes, `OBSERVATORY_THEMES_DIR` or `themes` beside the settings."""
     return _moved(environ, "OBSERVATORY_THEMES_DIR") or platformdirs.user_config_path(APP) / "themes"

@@ -14,7 +14,7 @@ from textual.worker import Worker, WorkerState
 
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.text import line
-from observatory.tui.commands import bindings, run_command, why_not
+from observatory.tui.commands import bindings, overrides, run_command, why_not
 from observatory.tui.crash import CrashReporting
 from observatory.tui.desk import Desk, nothing_yet
 from observatory.tui.lean import LeanDriver
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from observatory.model.plan import Report
     from observatory.model.protocols import Actions, Source
-    from observatory.settings import ThemeSet
+    from observatory.settings import Keymap, ThemeSet
     from observatory.tui.dialogs.command_line import Typed
 
 COPY_LIMIT = 74_994
@@ -59,6 +59,7 @@ class ObservatoryApp(CrashReporting):
         refresh_s: Seconds between two snapshots of the source.
         read_only: Take every command away that changes the bus.
         clock: What time it is.
+        keymap: The keys that hold; the defaults if None.
         on_theme_chosen: Told the name of a theme that the person chose, to keep it.
         state_dir: Folder for crash reports; None writes none.
         memory: File that remembers filters, saved views and the last screen; None remembers nothing.
@@ -83,6 +84,7 @@ class ObservatoryApp(CrashReporting):
         refresh_s: float = 1.0,
         read_only: bool = False,
         clock: Clock | None = None,
+        keymap: Keymap | None = None,
         on_theme_chosen: Callable[[str], None] | None = None,
         state_dir: Path | None = None,
         memory: Path | None = None,
@@ -102,6 +104,10 @@ class ObservatoryApp(CrashReporting):
         self._at_once = False
         self._generation = 0
         self.animation_level = "none"
+        self._problems = [("theme left out", problem) for problem in themes.problems[:3]]
+        if keymap is not None:
+            self._problems += [("keymap left out", problem) for problem in keymap.problems[:3]]
+            self.set_keymap(overrides(keymap.changed))
         for spec in themes.specs.values():
             self.register_theme(textual_theme(spec))
         self.theme = themes.get(theme).name
@@ -116,8 +122,8 @@ class ObservatoryApp(CrashReporting):
         self._mounted = {start}
         self.switch_mode(start)
         self._listen()
-        for problem in self.theme_set.problems[:3]:
-            self.notify(line(problem, 300), title="theme left out", severity="warning", markup=False, timeout=10)
+        for title, problem in self._problems:
+            self.notify(line(problem, 300), title=title, severity="warning", markup=False, timeout=10)
 
     # -- snapshots ------------------------------------------------------------------------------------------
 

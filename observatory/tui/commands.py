@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def bindings(*scopes: str) -> list[Binding]:
-    """Return the bindings of every command of *scopes* that has a key."""
+    """Return the bindings of every command of *scopes*; one without a key can still be given one by a keymap."""
     return [
         Binding(
-            ",".join(command.keys),
+            _key_list(command, command.keys),
             command.action,
             command.label,
             show=command.footer > 0,
@@ -29,8 +29,17 @@ def bindings(*scopes: str) -> list[Binding]:
             priority=command.priority,
         )
         for command in COMMANDS
-        if command.scope in scopes and command.keys
+        if command.scope in scopes
     ]
+
+
+def overrides(changed: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return what Textual's `set_keymap` takes for commands whose keys differ from their defaults.
+
+    Args:
+        changed: Keys by command id, empty for a command that shall have none, as `Keymap.changed` gives them.
+    """
+    return {identity: _key_list(_BY_ID[identity], keys) for identity, keys in changed.items()}
 
 
 def verdict(action: str, situation: Situation) -> bool | None:
@@ -46,10 +55,11 @@ def needs_selection(action: str) -> bool:
 
 
 def live_commands(screen: Screen[Any]) -> dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]]:
-    """Return the commands that have a key where the cursor is now.
+    """Return the commands that are bound where the cursor is now.
 
     Returns:
-        By command id: the command, the node that carries it out, its keys as bound now, and whether it may run.
+        By command id: the command, the node that carries it out, its keys as bound now, none for a command that has
+        no key, and whether it may run.
     """
     found: dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]] = {}
     for key, active in screen.active_bindings.items():
@@ -57,6 +67,7 @@ def live_commands(screen: Screen[Any]) -> dict[str, tuple[Command, DOMNode, tupl
         if command is None:
             continue
         keys = (*found[command.id][2], key) if command.id in found else (key,)
+        keys = () if key == _key_list(command, ()) else keys
         found[command.id] = (command, active.node, keys, active.enabled)
     return found
 
@@ -64,13 +75,7 @@ def live_commands(screen: Screen[Any]) -> dict[str, tuple[Command, DOMNode, tupl
 def commands_here(screen: Screen[Any]) -> dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]]:
     """Return every command that works on *screen*, in the order of the table: the live ones and those without a key."""
     live = live_commands(screen)
-    found: dict[str, tuple[Command, DOMNode, tuple[str, ...], bool]] = {}
-    for command in COMMANDS:
-        if command.id in live:
-            found[command.id] = live[command.id]
-        elif not command.keys and any(entry[0].scope == command.scope for entry in live.values()):
-            found[command.id] = (command, screen, (), True)
-    return found
+    return {command.id: live[command.id] for command in COMMANDS if command.id in live}
 
 
 async def run_command(app: App[int], command: Command, node: DOMNode, argument: str = "") -> None:
@@ -93,6 +98,11 @@ def why_not(screen: Screen[Any], key: str, situation: Situation) -> str:
     if command is None or active is None or active.enabled:
         return ""
     return f"{command.label}: {refusal(command, situation) or 'not possible now'}"
+
+
+def _key_list(command: Command, keys: tuple[str, ...]) -> str:
+    """Return keys as Textual takes them; no key is a name that no terminal can send, since it wants at least one."""
+    return ",".join(keys) or f"<{command.id}>"
 
 
 _BY_ID: Mapping[str, Command] = {command.id: command for command in COMMANDS}

@@ -80,6 +80,14 @@ def test_the_settings_in_the_readme_can_be_used(cli: Cli) -> None:
     assert cli("config", "--config", "mine.toml", "--json").json["refresh_s"]["value"] == "2"
 
 
+def test_the_keymap_in_the_readme_can_be_used(cli: Cli) -> None:
+    """The example is a keymap file without a problem, and its comment on what has no key is true."""
+    (text,) = re.findall(r"```toml\n(# keymap.toml.*?)```", README, re.DOTALL)
+    (cli.home / "mine.toml").write_text(text)
+    rows = {row["id"]: row["keys"] for row in cli("keys", "--check", "mine.toml", "--json").json}
+    assert (rows["app.freeze"], rows["dead-letters.requeue"]) == (["F"], [])
+
+
 def test_every_verb_and_every_setting_is_in_the_readme() -> None:
     """The tables are complete, and name nothing that does not exist."""
     verbs = {words[0] for words, _ in leaves(build_parser()) if words}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -293,6 +294,23 @@ def test_themes_lists_what_can_be_chosen(cli: Cli) -> None:
     assert len(found) >= 4
     assert {row["dark"] for row in found.values()} == {True, False}
     assert any(row["ansi"] for row in found.values())
+
+
+def test_keys_shows_what_holds_and_names_what_is_wrong(cli: Cli) -> None:
+    """The user's own keys are listed beside the defaults; a preset can be looked at; a broken file is exit code 2."""
+    place = Path(cli("config", "path", "--json").json["keymap"])
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text('[keys]\napp.freeze = ["F", "?"]\napp.help = "f1"\n')
+    rows = {row["id"]: row for row in cli("keys", "--json").json}
+    assert (rows["app.freeze"]["keys"], rows["app.freeze"]["default"]) == (["F", "question_mark"], ["p"])
+    assert (rows["app.freeze"]["origin"], rows["app.back"]["origin"]) == ("file", "default")
+    assert re.search(r"^F \? +p +:freeze +app.freeze ", cli("keys").out, re.MULTILINE)
+    assert re.search(r"^Y +y +:copy-json ", cli("keys", "--preset", "vim").out, re.MULTILINE)
+    cli("keys", "--preset", "emacs").refused(2, "there is no preset 'emacs'")
+    broken = cli.home / "broken.toml"
+    broken.write_text('[keys]\napp.freeze = "s"\n')
+    cli("keys", "--check", "broken.toml").refused(2, "broken.toml: keys.app.freeze: line 2: s also means task.send")
+    assert cli("keys", "--check", str(place)).code == 0
 
 
 def test_a_theme_is_shown_and_a_file_is_checked(cli: Cli) -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from observatory.model.listing import AgentDetail, EntryRow, GroupRow, PendingRow, PendingScope, TaskRow
-    from observatory.settings import ThemeSet
+    from observatory.settings import Keymap, ThemeSet
 
 RowT = TypeVar("RowT")
 
@@ -195,6 +195,7 @@ def make_app(
     read_only: bool = False,
     folder: Path,
     clock: ManualClock | None = None,
+    keymap: Keymap | None = None,
     memory: Path | None = None,
 ) -> tuple[ObservatoryApp, SeedSource, SeedActions]:
     """Return an app over seeded data, with its source and its actions."""
@@ -208,6 +209,7 @@ def make_app(
         context="demo",
         read_only=read_only,
         clock=clock or ManualClock(NOW_MS),
+        keymap=keymap,
         state_dir=folder / "state",
         memory=memory,
     )

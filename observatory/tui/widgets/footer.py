@@ -72,9 +72,13 @@ class FooterLine(Drawn):
 
     def _bindings_changed(self, screen: Screen[object]) -> None:
         live = sorted(live_commands(screen).values(), key=lambda entry: entry[0].footer)
-        keys = tuple((keys[0], self._label(command), enabled) for command, _, keys, enabled in live if command.footer)
+        keys = tuple(
+            (keys[0], self._label(command), enabled) for command, _, keys, enabled in live if command.footer and keys
+        )
         if keys != self._keys:
-            self._screens = frozenset(keys[0] for command, _, keys, _ in live if command.id.startswith("screen."))
+            self._screens = frozenset(
+                keys[0] for command, _, keys, _ in live if keys and command.id.startswith("screen.")
+            )
             self._keys = keys
             self.refresh()
 
