@@ -26,7 +26,7 @@ class Command:
 
     Attributes:
         id: Stable identity; keymaps and tests speak of it.
-        action: The verb that carries it out in its view.
+        action: The verb that carries it out where it is bound, or with `screen.` before it on the screen.
         keys: Keys it is bound to, in the names of the terminal toolkit; empty for palette and `:` only.
         label: Two words at most, for the footer.
         description: One sentence, for help and palette.
@@ -251,12 +251,12 @@ COMMANDS: tuple[Command, ...] = (
         "previous-hit", MOVE, "table",
     ),
     Command(
-        "table.save-view", "save_view", (), "Save view",
+        "table.save-view", "screen.save_view", (), "Save view",
         "Keep filter and order of this list under a name.",
         "save", _LOOK, "table", argument="name",
     ),
     Command(
-        "table.view", "view", (), "View",
+        "table.view", "screen.view", (), "View",
         "Show this list as it was saved under a name.",
         "view", _LOOK, "table", argument="name",
     ),

@@ -100,10 +100,9 @@ def _character(char: str) -> str:
         raise ValueError(f"there is no key {line(char, 40)!r}")
     if char.isalnum():
         return char
-    try:
-        name = unicodedata.name(char).lower().replace("-", "_").replace(" ", "_")
-    except ValueError:
-        raise ValueError(f"there is no key {line(char, 40)!r}") from None
+    if not char.isascii():
+        raise ValueError(f"there is no key {line(char, 40)!r}; signs are those of ASCII")
+    name = unicodedata.name(char).lower().replace("-", "_").replace(" ", "_")
     return _SHORT.get(name, name)
 
 

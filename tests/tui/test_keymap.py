@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from observatory.model.commands import command
 from observatory.settings import keymap
 from observatory.settings.keymap import PRESETS, preset_keymap
 from observatory.tui.commands import live_commands
 from observatory.tui.dialogs.help import help_rows
 from observatory.tui.format import NONE
+from observatory.tui.screens.table import SCREENS
 from tests.tui import seed
 
 if TYPE_CHECKING:
@@ -94,3 +96,17 @@ async def test_a_preset_is_what_the_app_has(name: str, tmp_path: Path) -> None:
         await pilot.pause()
         for identity, (_, _, keys, _) in live_commands(app.screen).items():
             assert set(keys) == set(found.keys[identity]), identity
+
+
+@pytest.mark.parametrize("name", SCREENS)
+async def test_every_command_can_be_carried_out_where_it_is_bound(name: str, tmp_path: Path) -> None:
+    """A key that is given to any command, one without a key included, finds the action that it stands for."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(*command(f"screen.{name}").keys)
+        await pilot.pause()
+        for entry, node, _, _ in live_commands(app.screen).values():
+            words, _, _ = entry.action.partition("(")
+            where, _, action = words.rpartition(".")
+            owner = {"": node, "screen": app.screen, "app": app}[where]
+            assert hasattr(owner, f"action_{action}"), entry.id
