@@ -38,6 +38,9 @@ def register(verbs: Verbs) -> None:
     )
     parser.add_argument("--delay", default="", metavar="TIME", help="time to wait before it becomes due (none)")
     parser.add_argument(
+        "--ordering-key", default="", metavar="KEY", help="tasks with the same key are handled one after another"
+    )
+    parser.add_argument(
         "--payload", default="", metavar="JSON", help="the work itself: JSON or plain text, @file, or - for stdin"
     )
     parser.add_argument("--json", action="store_true", help="print what was published as JSON")
@@ -71,9 +74,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _task(args: argparse.Namespace) -> NewTask:
+    from dataclasses import replace
+
     from observatory.model.draft import TaskDraft
 
-    return TaskDraft.parse(
+    drafted = TaskDraft.parse(
         type=args.type,
         to=f"@{args.to.removeprefix('@')}" if args.to else args.queue,
         priority=args.priority,
@@ -81,6 +86,7 @@ def _task(args: argparse.Namespace) -> NewTask:
         delay=args.delay,
         payload=_payload(args.payload),
     )
+    return replace(drafted, ordering_key=args.ordering_key)
 
 
 def _payload(text: str) -> str:

@@ -158,6 +158,14 @@ def test_tail_shows_only_the_kinds_that_were_asked_for(bus_cli: Cli) -> None:
     tail.communicate(timeout=20)
 
 
+def test_a_task_is_sent_with_an_ordering_key(bus_cli: Cli, raw: redis.Redis) -> None:
+    """It stands in the entry; a key that cannot be one is refused by the name of its field."""
+    bus_cli("send", "bill", "--ordering-key", "customer-7")
+    ((_, fields),) = entries(raw, "cortex:tasks:normal")
+    assert fields["ordering_key"] == b"customer-7"
+    bus_cli("send", "bill", "--ordering-key", "k" * 201).refused(2, "ordering_key")
+
+
 def test_tail_shows_one_agent(bus_cli: Cli) -> None:
     """Events of others go by unseen, those from before the start included."""
     bus_cli("send", "others")
