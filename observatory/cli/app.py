@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     check_theme(settings)
     require_terminal("observatory status")
     with _bus(settings) as url:
-        return open_screen(args, url, settings, context="" if settings.url else "embedded engine")
+        return open_screen(args, url, settings, context=settings.context or ("" if settings.url else "embedded engine"))
 
 
 def check_theme(settings: Settings) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Run = Callable[[argparse.Namespace], int]
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (argparse names the type nowhere else)
 
-SETTING_FLAGS = ("url", "prefix", "data_dir", "read_only", "theme")
+SETTING_FLAGS = ("url", "context", "prefix", "data_dir", "read_only", "theme")
 """Flags that are settings: given on the command line, they win over environment and file."""
 
 
@@ -46,6 +46,9 @@ def add_global_flags(parser: argparse.ArgumentParser, *, theme: bool = False) ->
         metavar="URL",
         help="the bus: redis://[user:password@]host[:port][/db], rediss://… or unix:///path "
         "(or OBSERVATORY_URL, which keeps the password out of the process list)",
+    )
+    group.add_argument(
+        "--context", default=argparse.SUPPRESS, metavar="NAME", help="one of the buses that the settings file names"
     )
     group.add_argument("--prefix", default=argparse.SUPPRESS, metavar="NAME", help="prefix of the bus's keys (cortex)")
     group.add_argument("--config", default=argparse.SUPPRESS, metavar="FILE", help="read this file of settings")

@@ -5,9 +5,9 @@ it imports only `model`, and knows colours but not Textual.
 """
 
 from observatory.settings.keymap import Keymap, keymap
-from observatory.settings.load import SettingRow, describe, load, save_choice
+from observatory.settings.load import describe, load, save_choice
 from observatory.settings.paths import config_file, data_dir, keymap_file, state_dir, themes_dir
-from observatory.settings.schema import SETTINGS, Setting, Settings
+from observatory.settings.schema import SETTINGS, Setting, SettingRow, Settings
 from observatory.settings.themes import ThemeSet, ThemeSpec, themes, themes_stamp
 
 __all__ = [

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from observatory.model.errors import SettingsError
 from observatory.model.secret import masked
 from observatory.settings import paths
-from observatory.settings.schema import BY_KEY, SETTINGS, Settings, defaults
+from observatory.settings.contexts import Context, chosen, read_contexts
+from observatory.settings.files import write_atomically
+from observatory.settings.schema import BY_KEY, SETTINGS, SettingRow, Settings, defaults
 from observatory.settings.toml import Document, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-
-@dataclass(frozen=True, slots=True)
-class SettingRow:
-    """One setting as it is shown to people.
-
-    Attributes:
-        key: Its name.
-        value: Its value, secrets masked; empty if it has none.
-        origin: Where the value came from.
-        help: What it does.
-    """
-
-    key: str
-    value: str
-    origin: str
-    help: str
+_TABLES = frozenset({"contexts", "alerts"})
+"""Tables of the file that are read by rules of their own."""
 
 
 def load(
@@ -53,27 +39,71 @@ def load(
     """
     values = defaults(environ)
     origins: dict[str, str] = {}
+    rows: list[SettingRow] = []
+    contexts: dict[str, Context] = {}
     document = _open(file, environ)
     if document is not None:
-        for key, value in document.data.items():
-            values[key] = _from_file(document, key, value)
+        for key in (key for key in document.data if key not in _TABLES):
+            values[key] = _from_file(document, key, document.data[key])
             origins[key] = f"file {document.path} line {document.line_of(key) or '?'}"
+        contexts = read_contexts(document)
+        values["contexts"] = tuple(contexts)
+        if "alerts" in document.data:
+            from observatory.settings.alerts import read_alerts  # noqa: PLC0415 - most files say nothing of them
+
+            values["alerts"] = read_alerts(document)
+            rows += values["alerts"].rows
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    context, by_flag = _context(contexts, given, environ, values)
+    # A context that a flag names is nearer than any variable.
+    if context is not None and not by_flag:
+        _put(context, values, origins)
     for setting in SETTINGS:
         if raw := environ.get(setting.variable):
             values[setting.key] = _checked(setting.key, raw, setting.variable)
             origins[setting.key] = f"env {setting.variable}"
-    for key, value in (flags or {}).items():
-        if value is not None:
-            values[key] = _checked(key, value, BY_KEY[key].flag if key in BY_KEY else key)
-            origins[key] = f"flag {BY_KEY[key].flag}"
-    return Settings(**values, origins=origins)
+    if context is not None and by_flag:
+        _put(context, values, origins)
+    for key, value in given.items():
+        values[key] = _checked(key, value, BY_KEY[key].flag if key in BY_KEY else key)
+        origins[key] = f"flag {BY_KEY[key].flag}"
+    return Settings(**values, origins=origins, rows=(*_rows(contexts), *rows))
+
+
+def _context(
+    contexts: Mapping[str, Context], given: Mapping[str, object], environ: Mapping[str, str], values: Mapping[str, Any]
+) -> tuple[Context | None, bool]:
+    """Return the context that is meant, if any, and whether a flag named it."""
+    setting = BY_KEY["context"]
+    if name := given.get(setting.key):
+        return chosen(contexts, str(name), setting.flag), True
+    if name := environ.get(setting.variable):
+        return chosen(contexts, name, setting.variable), False
+    if name := values.get(setting.key):
+        return chosen(contexts, str(name), f"{setting.key} in the settings file"), False
+    return None, False
+
+
+def _put(context: Context, values: dict[str, Any], origins: dict[str, str]) -> None:
+    values.update(context.values)
+    origins.update(context.origins)
+
+
+def _rows(contexts: Mapping[str, Context]) -> Iterator[SettingRow]:
+    for context in contexts.values():
+        for key, value in context.values.items():
+            origin = context.origins[key].partition(", ")[2]
+            yield SettingRow(f"contexts.{context.name}.{key}", _shown(value), origin, BY_KEY[key].help)
 
 
 def describe(settings: Settings) -> list[SettingRow]:
-    """Return every setting with its value, secrets masked, and where the value came from."""
+    """Return every setting with its value, secrets masked, and where the value came from; then what tables say."""
     return [
-        SettingRow(row.key, _shown(getattr(settings, row.key)), settings.provenance(row.key), row.help)
-        for row in SETTINGS
+        *(
+            SettingRow(row.key, _shown(getattr(settings, row.key)), settings.provenance(row.key), row.help)
+            for row in SETTINGS
+        ),
+        *settings.rows,
     ]
 
 
@@ -151,17 +181,7 @@ def _with_line(document: Document, key: str, value: object) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomically(path, text)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise SettingsError(f"{path}: cannot be written: {error.strerror}") from None

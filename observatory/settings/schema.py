@@ -13,7 +13,13 @@ from observatory.settings.paths import data_dir
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from observatory.settings.alerts import AlertSettings
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}(?<!:)")
+COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "magenta", "white")
+"""Colours that have a name."""
+
+_COLOUR = re.compile(rf"{'|'.join(COLOURS)}|#[0-9a-fA-F]{{6}}")
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -29,7 +35,13 @@ class Settings:
         data_dir: Folder of the embedded engine and of recordings.
         read_only: Whether every command that changes something is taken away.
         group: Consumer group that workers read by.
+        context: Name of the bus among those of the file; empty if none was chosen.
+        colour: Colour in which the bus is named on the screen; empty for none.
+        protected: Whether changes must be confirmed in writing.
+        contexts: Names of all contexts of the file.
+        alerts: What is watched, and who is told; None where the file says nothing of it.
         origins: Where each value came from; read it by `provenance`.
+        rows: What the tables of the file say, for `describe`.
     """
 
     data_dir: Path
@@ -39,6 +51,12 @@ class Settings:
     refresh_s: float = 1.0
     read_only: bool = False
     group: str = "workers"
+    context: str = ""
+    colour: str = ""
+    protected: bool = False
+    contexts: tuple[str, ...] = ()
+    alerts: AlertSettings | None = None
+    rows: tuple[SettingRow, ...] = field(default=(), repr=False, compare=False)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def provenance(self, key: str) -> str:
@@ -50,6 +68,23 @@ class Settings:
         if key not in BY_KEY:
             raise KeyError(key)
         return self.origins.get(key, "default")
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One setting as it is shown to people.
+
+    Attributes:
+        key: Its name.
+        value: Its value, secrets masked; empty if it has none.
+        origin: Where the value came from.
+        help: What it does.
+    """
+
+    key: str
+    value: str
+    origin: str
+    help: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +156,12 @@ def _switch(value: object) -> bool:
     return found
 
 
+def _colour(value: object) -> str:
+    if not isinstance(value, str) or not _COLOUR.fullmatch(value):
+        raise ValueError(f"must be one of {', '.join(COLOURS)}, or #rrggbb")
+    return value
+
+
 def _folder(value: object) -> Path:
     if isinstance(value, Path):
         return value.expanduser().absolute()
@@ -144,6 +185,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("data_dir", "folder", "the user's data folder", "Data of the embedded engine and recordings.", _folder),
     Setting("read_only", "true or false", "false", "Takes away every command that changes something.", _switch),
     Setting("group", "name", Settings.group, "Consumer group that workers read by.", _name),
+    Setting("context", "name", "none", "Which of the file's [contexts.<name>] is meant.", _name),
+    Setting("colour", "colour", "none", "Colour in which the bus is named on the screen.", _colour),
+    Setting("protected", "true or false", "false", "Changes must be confirmed in writing.", _switch),
 )
 """All settings, in the order in which they are shown."""
 

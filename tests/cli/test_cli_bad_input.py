@@ -149,7 +149,7 @@ def test_a_broken_theme_file_is_named_and_the_others_stay(cli: Cli) -> None:
     [
         ("refresh_s = \n", ("line 1",)),
         ('refresh_s = "soon"\n', ("refresh_s",)),
-        ('colour = "blue"\n', ("colour",)),
+        ('colours = "blue"\n', ("colours", "did you mean colour?")),
     ],
 )
 def test_a_broken_config_file_names_file_and_key(cli: Cli, text: str, words: tuple[str, ...]) -> None:
