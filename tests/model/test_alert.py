@@ -293,6 +293,22 @@ def test_an_agent_that_is_gone_is_no_alert() -> None:
     assert [alert.state for alert in alerts.alerts] == [AlertState.RESOLVED]
 
 
+def test_an_alert_that_is_about_to_end_still_says_what_it_was() -> None:
+    """While it waits to be resolved, the agent that is alive again is not said to be dead of being alive."""
+    alerts = Alerts()
+    alerts.observe(agent(AgentState.DEAD), START)
+    alerts.observe(agent(AgentState.ALIVE), START + 1000)
+    assert [(alert.state, alert.text) for alert in alerts.alerts] == [
+        (AlertState.FIRING, "agent pink: its heartbeat is dead")
+    ]
+
+
+def test_time_in_which_nobody_looked_hardly_counts() -> None:
+    """After an hour of sleep a value that must last for a minute has not been seen to last."""
+    alerts = Alerts([replace(MEMORY, for_s=60)])
+    assert run(alerts, [(0, 75), (3600, 75), (3610, 75), (3635, 75)]) == [(3635, "fired", True)]
+
+
 def test_while_the_link_is_lost_nothing_else_changes() -> None:
     """Old data neither raises nor clears; only the link itself is told."""
     alerts = Alerts()

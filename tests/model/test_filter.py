@@ -25,6 +25,8 @@ from observatory.model.filter import (
 )
 from observatory.model.filter import rows as known_rows
 from observatory.model.filter.syntax import And, Compare, Node, Not, Op, Or, Value, Word, is_special
+from observatory.model.snapshot import LaneView
+from observatory.model.task import Priority
 
 NOW = 1_770_388_200_000
 """2026-02-06 14:30 UTC."""
@@ -326,6 +328,8 @@ def test_what_cannot_match_is_known_beforehand(text: str, known: dict[str, Field
         ("idle>5m or idle>10m", "idle", Interval(300, open_low=True)),
         ("idle>5m or pink", "idle", ALL),
         ("-idle<5m", "idle", Interval(300)),
+        ("-idle>5m", "idle", Interval(high=300)),
+        ("-idle>=5m", "idle", Interval(high=300, open_high=True)),
         ("-(idle<5m or pink)", "idle", Interval(300)),
         ("at>-5m", "at", Interval(NOW - 5 * MINUTE, open_low=True)),
         ("at:14:20", "at", Interval(NOW - 10 * MINUTE, NOW - 9 * MINUTE, open_high=True)),
@@ -344,6 +348,13 @@ def test_bounds_that_exclude_each_other_are_empty() -> None:
     """Nothing has to be asked for."""
     assert filter_of("idle>5m idle<1m").bounds("idle").empty
     assert filter_of("-(idle>5m or idle<=5m)").bounds("idle").empty
+
+
+def test_where_there_is_nothing_a_comparison_is_false_and_its_opposite_true() -> None:
+    """A lane in which nothing waits is not one whose oldest waits for five minutes, and that is known."""
+    lane = LaneView("shared", Priority.HIGH, "cortex:tasks:high", 0, 0, 0)
+    for text, found in (("waiting>5m", False), ("-waiting>5m", True), ("waiting:*", False), ("-backlog>5", True)):
+        assert Filter(text, known_rows.LANES, now_ms=NOW).matches(lane) is found
 
 
 # -- properties ------------------------------------------------------------------------------------------------

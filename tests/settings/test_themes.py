@@ -86,6 +86,14 @@ def test_a_faint_theme_is_named_by_its_pairs() -> None:
     assert all("foreground" in pair or "text" in pair for pair in said)
 
 
+def test_the_row_under_the_cursor_is_a_ground_too() -> None:
+    """A lane in the colour of the bar would vanish under it."""
+    spec = SHIPPED["observatory-dark"]
+    bar = mixed(spec.background, spec.primary, 0.35)
+    said = list(faint_pairs(replace(spec, variables={**spec.variables, "lane-high": bar})))
+    assert "lane-high on the cursor: contrast 1.0, at least 3 is needed" in said
+
+
 def test_a_change_in_the_folder_is_noticed(user: Path) -> None:
     """A file that comes, changes or goes gives another stamp; nothing else does."""
     stamps = [themes_stamp()]
