@@ -15,7 +15,7 @@ _UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw]?)", re.IGNORECASE | re.ASCII)
 
 _COUNT = re.compile(r"([-+]?\d{1,18}(?:_\d{3})*(?:\.\d{1,18})?)(k|m|g|%)?", re.IGNORECASE | re.ASCII)
-_THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "%": 0.01}
+_THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)(?:([kmgt])i?b?|b)?", re.IGNORECASE | re.ASCII)
 _BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -71,7 +71,9 @@ def count(text: str) -> float:
     found = _COUNT.fullmatch(text.strip())
     if found is None:
         raise ValueError(f"{line(text, 24)!r} is not a number: write 3, 0.5, 10k or 80%")
-    return float(found[1]) * _THOUSANDS[(found[2] or "").lower()]
+    unit = (found[2] or "").lower()
+    # Divided, so that 70% is exactly the number that 0.7 is.
+    return float(found[1]) / 100 if unit == "%" else float(found[1]) * _THOUSANDS[unit]
 
 
 def size(text: str) -> float:

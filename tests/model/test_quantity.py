@@ -23,11 +23,11 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("3", 3), ("-2", -2), ("0.5", 0.5), ("10_000", 10_000), ("10k", 10_000), ("80%", 0.8)]
+    ("text", "number"), [("3", 3), ("-2", -2), ("0.5", 0.5), ("10_000", 10_000), ("10k", 10_000), ("70%", 0.7)]
 )
 def test_counts(text: str, number: float) -> None:
     """Thousands may be written short, and shares as percents."""
-    assert count(text) == pytest.approx(number)
+    assert count(text) == number
 
 
 @pytest.mark.parametrize(
