@@ -274,6 +274,8 @@ class ClusterRig:
         ports = _cluster_ports(primaries * (1 + replicas))
         shared: tuple[str, ...] = (*QUIET, "--requirepass", PASSWORD, "--masterauth", PASSWORD)
         shared += (
+            "--cluster-enabled",
+            "yes",
             "--cluster-node-timeout",
             "1500",
             "--repl-diskless-sync-delay",

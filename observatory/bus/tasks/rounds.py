@@ -106,7 +106,7 @@ class Rounds:
         if len(self._intakes) == 1:
             return await self._home.wait(next_due_ms, BLOCK_MS, held)
         left_s = self._looked_at + LOOK_EVERY_S - self._bus.clock.monotonic()
-        return await self._home.wait(next_due_ms, min(max(round(left_s * 1000), 1), BLOCK_MS), held)
+        return await self._home.wait(next_due_ms, round(min(max(left_s * 1000, 1), BLOCK_MS)), held)
 
     def wake(self) -> None:
         """End a blocked read, or keep the next one from beginning, and look round at once."""
