@@ -106,10 +106,14 @@ def command(identity: str) -> Command:
 
 
 VIEWS: dict[str, tuple[str, ...]] = {
-    "overview": ("app", "screen", "list", "table"),
-    "lanes": ("app", "screen", "list", "table", "reading", "lanes"),
-    "pending": ("app", "screen", "list", "table", "reading"),
-    "dead-letters": ("app", "screen", "list", "table", "reading", "dead-letters"),
+    "overview": ("app", "screen", "list", "table", "tracing"),
+    "lanes": ("app", "screen", "list", "table", "reading", "tracing", "lanes"),
+    "pending": ("app", "screen", "list", "table", "reading", "tracing"),
+    "agents": ("app", "screen", "list", "table", "reading", "tracing", "agents"),
+    "tasks": ("app", "screen", "list", "table", "reading", "tracing"),
+    "activity": ("app", "screen", "list", "table", "reading", "tracing"),
+    "engine": ("app", "screen", "list", "table", "reading", "engine"),
+    "dead-letters": ("app", "screen", "list", "table", "reading", "tracing", "dead-letters"),
     "send": ("app", "form"),
     "help": ("app", "page", "list"),
     "command-line": ("app", "prompt"),
@@ -139,6 +143,41 @@ COMMANDS: tuple[Command, ...] = (
         "screen.dead-letters", "show_screen('dead-letters')", ("4",), "Dead letters",
         "Tasks that will not run again by themselves, with why, and their payload.",
         "dead", _LOOK, "screen", footer=94,
+    ),
+    Command(
+        "screen.agents", "show_screen('agents')", ("5",), "Agents",
+        "Who is alive, who is stuck, what each works on, and everything about one of them.",
+        "agents", _LOOK, "screen", footer=95,
+    ),
+    Command(
+        "screen.tasks", "show_screen('tasks')", ("6",), "Tasks",
+        "The tasks last heard of, and the whole life of one of them.",
+        "tasks", _LOOK, "screen", footer=96,
+    ),
+    Command(
+        "screen.activity", "show_screen('activity')", ("8",), "Activity",
+        "What operators did, agents that came and went, and what was out of the ordinary.",
+        "activity", _LOOK, "screen", footer=97,
+    ),
+    Command(
+        "screen.engine", "show_screen('engine')", ("9",), "Engine",
+        "The server: findings with their fix, memory, disk, replicas, slow commands, clients.",
+        "engine", _LOOK, "screen", footer=98,
+    ),
+    Command(
+        "engine.turn", "turn", ("o",), "Next table",
+        "The next of commands, slow commands and clients, where there is room for one only.",
+        "next-table", _LOOK, "engine", footer=6,
+    ),
+    Command(
+        "task.trace", "trace", ("t",), "Trace",
+        "The life of the task under the cursor: lanes, agents, retries, dead letters, requeues.",
+        "trace", _LOOK, "tracing", needs=Needs.SELECTION, footer=7, argument="task",
+    ),
+    Command(
+        "agents.work", "work", ("w",), "Work",
+        "What the selected agent holds, on the screen of pending entries.",
+        "work", _LOOK, "agents", needs=Needs.SELECTION, footer=6,
     ),
     Command(
         "task.send", "send_task", ("s",), "Send",

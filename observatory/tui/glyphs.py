@@ -8,6 +8,7 @@ from observatory.model.agent import AgentState
 from observatory.model.event import EventKind
 from observatory.model.listing import EntryState
 from observatory.model.snapshot import LaneState
+from observatory.model.task import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,3 +69,15 @@ ENTRIES: Mapping[str, Mark] = {
     EntryState.DELAYED: Mark("◷", "delayed", "muted"),
     EntryState.DEAD: Mark("✖", "dead", "error"),
 }
+
+TASKS: Mapping[str | None, Mark] = {
+    TaskState.DELAYED: Mark("◷", "delayed", "muted"),
+    TaskState.QUEUED: Mark("○", "queued", "text"),
+    TaskState.RUNNING: Mark("▸", "running", "primary"),
+    TaskState.DONE: Mark("✓", "done", "success"),
+    TaskState.DEAD: Mark("✖", "dead", "error+"),
+    TaskState.CANCELLED: Mark("⊘", "cancelled", "muted"),
+}
+
+OTHER_TASK = Mark("?", "unknown", "muted")
+"""Nobody can tell where the task is in its life."""

@@ -13,7 +13,17 @@ import pytest
 
 from observatory.cli.main import build_parser
 from observatory.cli.parser import leaves
-from observatory.model.filter.listed import CONSUMERS, ENTRIES, GROUPS, PENDING, TASKS
+from observatory.model.filter.listed import (
+    CLIENTS,
+    COMMANDS,
+    CONSUMERS,
+    ENTRIES,
+    FINDINGS,
+    GROUPS,
+    PENDING,
+    SLOW,
+    TASKS,
+)
 from observatory.model.filter.rows import AGENTS, DEAD_LETTERS, EVENTS, LANES
 from observatory.settings import SETTINGS
 from observatory.settings.themes import read_theme
@@ -98,7 +108,21 @@ def test_every_verb_and_every_setting_is_in_the_readme() -> None:
     assert all(setting.variable in README for setting in SETTINGS)
 
 
-FIELD_SETS = [DEAD_LETTERS, EVENTS, AGENTS, LANES, ENTRIES, PENDING, TASKS, GROUPS, CONSUMERS]
+FIELD_SETS = [
+    DEAD_LETTERS,
+    EVENTS,
+    AGENTS,
+    LANES,
+    ENTRIES,
+    PENDING,
+    TASKS,
+    GROUPS,
+    CONSUMERS,
+    FINDINGS,
+    COMMANDS,
+    SLOW,
+    CLIENTS,
+]
 
 
 @pytest.mark.parametrize("fields", FIELD_SETS, ids=lambda fields: fields.rows)

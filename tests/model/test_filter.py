@@ -459,7 +459,8 @@ def test_any_value_can_be_written(text: str) -> None:
     "fields",
     [
         known_rows.DEAD_LETTERS, known_rows.EVENTS, known_rows.AGENTS, known_rows.LANES, listed.ENTRIES, listed.PENDING,
-        listed.TASKS, listed.GROUPS, listed.CONSUMERS,
+        listed.TASKS, listed.GROUPS, listed.CONSUMERS, listed.FINDINGS, listed.COMMANDS, listed.SLOW,
+        listed.CLIENTS,
     ],
 )  # fmt: skip
 def test_every_field_of_every_row_is_explained(fields: FieldSet[object]) -> None:

@@ -1,10 +1,37 @@
-"""Rows of long lists that stand still: entries, groups, and what is pending."""
+"""Rows of long lists that stand still: entries, groups, what is pending, tasks, one trace, one agent, the server."""
 
 from __future__ import annotations
 
-from observatory.model.listing import ConsumerRow, EntryRow, EntryState, GroupRow, Hold, PendingRow
+from observatory.model.agent import AgentState
+from observatory.model.engine import (
+    ClientRow,
+    CommandCost,
+    EngineReport,
+    MemoryInfo,
+    PersistenceInfo,
+    ReplicaInfo,
+    ReplicationInfo,
+    ServerInfo,
+    SlowCommand,
+)
+from observatory.model.event import Event, EventKind
+from observatory.model.health import Finding, Severity
+from observatory.model.listing import (
+    AgentDetail,
+    ConsumerRow,
+    EntryRow,
+    EntryState,
+    GroupRow,
+    Held,
+    Hold,
+    Mailbox,
+    PendingRow,
+    ProcessRow,
+    TaskRow,
+)
 from observatory.model.snapshot import GroupView
-from observatory.model.task import Lane, Priority, Task
+from observatory.model.task import Lane, Priority, Task, TaskRecord, TaskState
+from observatory.model.trace import Clues, Trace, trace_of
 from observatory.model.wire import Malformed
 
 NOW_MS = 1_770_389_103_000
@@ -12,6 +39,9 @@ NOW_MS = 1_770_389_103_000
 
 HIGH = "cortex:tasks:high"
 """Key of the lane that has entries."""
+
+TRACED = "deploy-api-41"
+"""Id of the task that has a long story."""
 
 LANE = Lane("shared", Priority.HIGH)
 HOLDERS = ("pink", "iris", "cursor")
@@ -68,3 +98,91 @@ def held() -> tuple[PendingRow, ...]:
                        ("code_task", "review", "deploy")[number % 3], number == 2)
         )  # fmt: skip
     return tuple(found)
+
+
+def tasks() -> tuple[TaskRow, ...]:
+    """Return 40 tasks, newest first, in every state."""
+    states = (
+        (TaskState.RUNNING, EventKind.TAKEN, ""), (TaskState.DONE, EventKind.COMPLETED, ""),
+        (TaskState.DEAD, EventKind.DEAD_LETTERED, "ConnectionError: registry.internal:5000 refused the connection"),
+        (TaskState.QUEUED, EventKind.PUBLISHED, ""), (TaskState.DELAYED, EventKind.RETRIED, "TimeoutError"),
+        (TaskState.CANCELLED, EventKind.CANCELLED, ""), (None, "waiting", ""),
+    )  # fmt: skip
+    found = []
+    for number in range(40):
+        state, what, reason = states[number % len(states)]
+        agent = "" if state in (TaskState.QUEUED, None) else HOLDERS[number % 3]
+        stream = HIGH if number % 2 else "cortex:tasks:deploy:high"
+        ident = TRACED if number == 2 else f"deploy-api-{90 - number}"
+        found.append(
+            TaskRow(ident, "deploy", state, stream, agent, 1 + number % 3 if agent else None, NOW_MS - 2_100 * number,
+                    what, reason, observed=state is None)
+        )  # fmt: skip
+    return tuple(found)
+
+
+def trace() -> Trace:
+    """Return the life of a task that failed twice, died, was requeued, and runs again."""
+    error = "ConnectionError: registry.internal:5000 refused the connection"
+    lane = "cortex:tasks:deploy:high"
+    pink, iris = "pink@node-1:4127:7f3a", "iris@node-2:2210:19cc"
+    start = NOW_MS - 96_000
+    story = (
+        (0, EventKind.PUBLISHED, "harold", 1, None, ""), (4_200, EventKind.TAKEN, pink, 1, 4_200, ""),
+        (8_150, EventKind.RETRIED, pink, 1, 3_950, error), (13_400, EventKind.PROMOTED, "", 2, None, ""),
+        (13_900, EventKind.TAKEN, pink, 2, 500, ""), (21_000, EventKind.RETRIED, pink, 2, 7_100, error),
+        (36_200, EventKind.PROMOTED, "", 3, None, ""), (37_000, EventKind.TAKEN, iris, 3, 800, ""),
+        (40_100, EventKind.DEAD_LETTERED, iris, 3, 3_100, error), (71_000, EventKind.REQUEUED, "operator", 1, None, ""),
+        (74_500, EventKind.TAKEN, pink, 1, 3_500, ""),
+    )  # fmt: skip
+    facts = tuple(
+        Event(f"{start + at}-{place}", kind, start + at, TRACED, "deploy", lane, who, attempt,
+              "error" if kind is EventKind.DEAD_LETTERED else "", ms, detail)
+        for place, (at, kind, who, attempt, ms, detail) in enumerate(story)
+    )  # fmt: skip
+    record = TaskRecord(TRACED, TaskState.RUNNING, lane, f"{NOW_MS - 25_000}-0", 1, pink, "", False, "deploy")
+    return trace_of(Clues(TRACED, NOW_MS, facts, record, None, 4_210))
+
+
+def pink() -> AgentDetail:
+    """Return one agent in full."""
+    return AgentDetail(
+        "pink",
+        (
+            ProcessRow(
+                "pink@node-1:4127:7f3a", AgentState.ALIVE, 1.1, "busy", "deploy-api-42", 252.0, 1.0, 5.0, "2.4.1"
+            ),
+            ProcessRow("pink@node-2:611:02c1", AgentState.LATE, 14.0, "busy", "", None, 0.5, 5.0, "2.4.1"),
+        ),
+        (Held("cortex:tasks:deploy:high", "pink@node-1:4127:7f3a", 3), Held(HIGH, "pink@node-2:611:02c1", 2)),
+        Mailbox(4, 1, NOW_MS - 321_000),
+        (TaskRow("deploy-api-42", "deploy", TaskState.RUNNING, HIGH, "pink", 2, NOW_MS - 252_000, "taken"),),
+    )
+
+
+def engine() -> EngineReport:
+    """Return a server with two things wrong."""
+    return EngineReport(
+        NOW_MS,
+        ServerInfo("valkey", "9.1.2", "standalone", 1_203_400, 411, "Linux 6.18", 1_240, 8_120_400, 912.0),
+        MemoryInfo(34_900_000, 41_000_000, 52_100_000, 48_000_000, "noeviction", 1.49, 0),
+        PersistenceInfo(True, True, 9_300_000, False, 4_211, NOW_MS - 3_600_000, True, False),
+        ReplicationInfo("master", "", None, (ReplicaInfo("10.0.0.7:6379", "online", 1_284, 0),)),
+        31, 10_000,
+        tuple(
+            ClientRow(str(place), name, f"10.0.0.{place + 2}:51{place}14", 8_000 - place * 900, place, command,
+                      command == "xreadgroup", 24_000 - 3_000 * place, "default")
+            for place, (name, command) in enumerate(
+                (("observatory", "info"), ("pink", "xreadgroup"), ("harold", "evalsha"), ("", "scan"))
+            )
+        ),
+        (SlowCommand("7", NOW_MS - 61_000, 41.2, ("KEYS", "cortex:*"), "10.0.0.6:51414"),),
+        tuple(CommandCost(name, calls, total, failed) for name, calls, total, failed in (
+            ("evalsha", 48_210, 5_911.0, 12), ("xreadgroup", 91_333, 812.0, 0), ("keys", 3, 122.0, 0),
+        )),
+        (
+            Finding("memory", Severity.WARN, "73% of 46 MiB in use", "raise maxmemory, or let agents drain the lanes"),
+            Finding("slow command", Severity.WARN, "KEYS took 41 ms and held everybody up", "use SCAN instead"),
+            Finding("eviction", Severity.OK, "maxmemory-policy noeviction"),
+        ),
+    )  # fmt: skip

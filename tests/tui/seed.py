@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 from observatory.model.agent import AgentState
 from observatory.model.clock import ManualClock
 from observatory.model.dead_letter import DeadLetter
-from observatory.model.engine import EngineReport
 from observatory.model.event import Event, EventKind
 from observatory.model.listing import Ask, Page
 from observatory.model.plan import Plan, PlannedItem, Report, Request, SendTask
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
+    from observatory.model.engine import EngineReport
     from observatory.model.listing import AgentDetail, EntryRow, GroupRow, PendingRow, PendingScope, TaskRow
     from observatory.settings import Keymap, ThemeSet
 
@@ -67,10 +67,10 @@ class SeedSource:
         self.streams: dict[str, tuple[EntryRow, ...]] = {rows.HIGH: rows.entries()}
         self.held: tuple[PendingRow, ...] = rows.held()
         self.groups_of: dict[str, tuple[GroupRow, ...]] = {rows.HIGH: rows.groups()}
-        self.details: dict[str, AgentDetail] = {}
-        self.found: tuple[TaskRow, ...] = ()
-        self.traces: dict[str, Trace] = {}
-        self.report = EngineReport(NOW_MS)
+        self.details: dict[str, AgentDetail] = {"pink": rows.pink()}
+        self.found: tuple[TaskRow, ...] = rows.tasks()
+        self.traces: dict[str, Trace] = {rows.TRACED: rows.trace()}
+        self.report = rows.engine()
         self.reads = 0
         self.error: Exception | None = None
 

@@ -71,7 +71,7 @@ async def test_a_slip_is_pointed_at_and_changes_nothing(tmp_path: Path) -> None:
         assert "did you mean idle?" in hints
         first, second = hints.splitlines()[:2]
         assert first.index("idel") == second.index("^")
-        assert "idel" not in table.view.filter
+        assert "idel>" not in table.view.filter
 
 
 async def test_tab_completes_fields_and_live_values(tmp_path: Path) -> None:

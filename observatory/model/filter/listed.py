@@ -1,4 +1,4 @@
-"""The fields of the rows of long lists: entries of a stream, what is pending, tasks, groups and consumers."""
+"""The fields of the rows of long lists: entries, what is pending, tasks, groups, consumers, and about the server."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from observatory.model.filter.fields import Field, FieldSet, FieldValue, Kind, Missing
 from observatory.model.filter.rows import lane_fields
+from observatory.model.health import Severity
 from observatory.model.listing import EntryState
 from observatory.model.task import TaskState
 
 if TYPE_CHECKING:
+    from observatory.model.engine import ClientRow, CommandCost, SlowCommand
+    from observatory.model.health import Finding
     from observatory.model.listing import ConsumerRow, EntryRow, GroupRow, PendingRow, TaskRow
 
 
@@ -113,3 +116,55 @@ CONSUMERS: Final[FieldSet[ConsumerRow]] = FieldSet(
     ),
 )
 """What the consumers of a group can be filtered by."""
+
+
+FINDINGS: Final[FieldSet[Finding]] = FieldSet(
+    "findings of the server",
+    (
+        Field("check", Kind.NAME, lambda row: row.name, "what was checked", words=True),
+        Field("severity", Kind.CHOICE, lambda row: row.severity, "how much it matters", choices=tuple(Severity)),
+        Field("what", Kind.TEXT, lambda row: row.what, "the fact and what follows", words=True),
+        Field("fix", Kind.TEXT, lambda row: row.fix, "what to do about it", words=True),
+    ),
+)
+"""What the findings about a server can be filtered by."""
+
+
+COMMANDS: Final[FieldSet[CommandCost]] = FieldSet(
+    "commands",
+    (
+        Field("command", Kind.NAME, lambda row: row.name, "its name", words=True),
+        Field("calls", Kind.NUMBER, lambda row: row.calls, "calls so far"),
+        Field("total", Kind.DURATION, lambda row: row.total_ms / 1000, "processor time of all calls"),
+        Field("failed", Kind.NUMBER, lambda row: row.failed, "calls that failed or were refused"),
+    ),
+)
+"""What kinds of commands can be filtered by."""
+
+
+SLOW: Final[FieldSet[SlowCommand]] = FieldSet(
+    "slow commands",
+    (
+        Field("command", Kind.TEXT, lambda row: " ".join(row.words), "the command and its arguments", words=True),
+        Field("took", Kind.DURATION, lambda row: row.took_ms / 1000, "how long it took"),
+        Field("at", Kind.TIME, lambda row: row.at_ms, "when it ran"),
+        Field("client", Kind.TEXT, lambda row: row.client, "who sent it", words=True),
+    ),
+)
+"""What slow commands can be filtered by."""
+
+
+CLIENTS: Final[FieldSet[ClientRow]] = FieldSet(
+    "clients",
+    (
+        Field("name", Kind.NAME, lambda row: _known(row.name), "name it gave itself", words=True),
+        Field("address", Kind.NAME, lambda row: row.address, "where it comes from", words=True),
+        Field("command", Kind.NAME, lambda row: row.command, "what it asked for last", words=True),
+        Field("idle", Kind.DURATION, lambda row: row.idle_s, "time since it last asked"),
+        Field("age", Kind.DURATION, lambda row: row.age_s, "time since it connected"),
+        Field("memory", Kind.SIZE, lambda row: row.memory, "bytes it costs"),
+        Field("user", Kind.NAME, lambda row: _known(row.user), "as whom it came"),
+        Field("blocked", Kind.FLAG, lambda row: row.blocked, "it waits for work"),
+    ),
+)
+"""What connections can be filtered by."""

@@ -242,6 +242,18 @@ class DataScreen(Screen[None]):
         """Say what a command does here: going back from the only view leaves."""
         return "Quit" if command.id == "app.back" and len(self.desk.views) < 2 else command.label
 
+    def traced(self) -> str:
+        """Return the id of the task that is under the cursor; empty where there is none."""
+        return ""
+
+    def action_trace(self, task_id: str = "") -> None:
+        """Show the life of the task under the cursor, or of the one that is named."""
+        wanted = task_id or self.traced()
+        if wanted:
+            self.go("tasks", wanted)
+        else:
+            self.notify("no task under the cursor", severity="warning", timeout=2, markup=False)
+
     def aside(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do *work* beside the keys; the same work asked for anew takes the place of what is under way.
 

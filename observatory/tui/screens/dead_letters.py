@@ -29,7 +29,7 @@ class DeadLetters(ListScreen[DeadLetter]):
 
     heading: ClassVar[str] = "Dead letters"
     about: ClassVar[str] = "the payload of the selected dead letter"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "dead-letters")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "dead-letters")]
 
     def make_table(self) -> DeadLetterList:
         """The dead letters."""
@@ -43,6 +43,11 @@ class DeadLetters(ListScreen[DeadLetter]):
         """Read the newest."""
         self._seen: object = None
         self.loader = self.load(Feed(self.desk.source.dead_letters))
+
+    def traced(self) -> str:
+        """The task that died."""
+        row = self.table.selected
+        return row.task_id if row is not None else ""
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
         """Read the list again when the summary says that it changed; let ages move on."""

@@ -47,7 +47,7 @@ class Lanes(DataScreen):
 
     heading: ClassVar[str] = "Lanes"
     AUTO_FOCUS: ClassVar[str | None] = "#all"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "lanes")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "lanes")]
 
     def body(self) -> ComposeResult:
         """All lanes, and below what is shown of the one that is opened."""
@@ -77,7 +77,8 @@ class Lanes(DataScreen):
     def visit(self, what: object) -> None:
         """Open the lane whose stream key is *what*."""
         if isinstance(what, str):
-            self._enter(what)
+            row = next((row for row in self.query_one(AllLanes).rows if row.name == what), None)
+            self._open_lane(row) if row is not None else self._enter(what)
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
         """Show the lanes; inside one, read again what may have changed."""
@@ -109,6 +110,11 @@ class Lanes(DataScreen):
             self.go("pending", PendingScope((self._stream,), self._group, row.name))
         elif panel is self.entries:
             self.query_one(PayloadPane).focus()
+
+    def traced(self) -> str:
+        """The task of the entry under the cursor."""
+        row = self.entries.selected
+        return row.task_id if row is not None and self._stream else ""
 
     def step_out(self) -> bool:
         """Leave the payload, then the consumers, then the lane."""

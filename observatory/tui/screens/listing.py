@@ -12,12 +12,17 @@ from observatory.tui.widgets.payload import PayloadPane
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.timer import Timer
 
+    from observatory.tui.desk import Desk
     from observatory.tui.sheets import Sheet
     from observatory.tui.table import Feed
     from observatory.tui.widgets.list_panel import ListPanel
 
 RowT = TypeVar("RowT")
+
+REST_S = 0.06
+"""Seconds for which the cursor rests on a row before more about it is read."""
 
 
 class ListScreen(DataScreen, Generic[RowT]):
@@ -35,6 +40,10 @@ class ListScreen(DataScreen, Generic[RowT]):
     def sheet(self, row: RowT) -> Sheet:
         """Return what the pane shows of *row*."""
         raise NotImplementedError
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._rest: Timer | None = None
 
     def body(self) -> ComposeResult:
         """Table and pane, beside or above each other as the width allows."""
@@ -80,11 +89,21 @@ class ListScreen(DataScreen, Generic[RowT]):
         if event.panel is self.table:
             self.query_one(PayloadPane).focus()
 
-    def show_selected(self) -> None:
-        """Bring the pane to the row under the cursor."""
+    def show_now(self) -> None:
+        """Bring the pane to what is known of the row under the cursor."""
         row = self.table.selected
         self.query_one(PayloadPane).show(self.sheet(row) if row is not None else None)
 
+    def rested(self, row: RowT) -> None:
+        """The cursor rests on *row*: time to read what the pane shows besides."""
+
     def _moved_in(self, panel: ListPanel[Any]) -> None:
         if panel is self.table:
-            self.show_selected()
+            self.show_now()
+            if self._rest is not None:
+                self._rest.stop()
+            self._rest = self.set_timer(REST_S, self._rests)
+
+    def _rests(self) -> None:
+        if self.is_attached and (row := self.table.selected) is not None:
+            self.rested(row)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.containers import Horizontal, Vertical
 
 from observatory.tui import format as fmt
+from observatory.tui.commands import bindings
 from observatory.tui.screens.base import DataScreen, Step
 from observatory.tui.widgets.agent_grid import AgentGrid
 from observatory.tui.widgets.bands import FindingsBand, VitalsBand
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual.app import ComposeResult
+    from textual.binding import BindingType
 
     from observatory.model.snapshot import Flow, Quantiles, Snapshot
     from observatory.tui.widgets.list_panel import ListPanel
@@ -38,6 +40,7 @@ class Overview(DataScreen):
 
     heading: ClassVar[str] = "Overview"
     AUTO_FOCUS: ClassVar[str | None] = "#lanes"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("tracing")]
 
     def body(self) -> ComposeResult:
         """Compose the panels; the style sheet decides which of them a small terminal shows."""
@@ -65,11 +68,26 @@ class Overview(DataScreen):
         )
 
     def on_list_panel_opened(self, event: ListPanel.Opened) -> None:
-        """Open the dead letters from their line and from their reasons."""
+        """Open what is under the cursor: a lane, an agent, the life of a task, the dead letters."""
         panel = event.panel
-        on_dead = isinstance(panel, LaneTable) and panel.selected is not None and panel.selected.name == DEAD
-        if on_dead or isinstance(panel, ReasonBars):
+        if isinstance(panel, ReasonBars):
             self.action_show_screen("dead-letters")
+        elif isinstance(panel, LaneTable) and (row := panel.selected) is not None:
+            if row.name == DEAD:
+                self.action_show_screen("dead-letters")
+            else:
+                self.go("lanes", row.name)
+        elif isinstance(panel, AgentGrid) and panel.selected is not None:
+            self.go("agents", panel.selected.name)
+        elif isinstance(panel, EventFeed) and self.traced():
+            self.action_trace()
+
+    def traced(self) -> str:
+        """The task of the agent or the event under the cursor."""
+        panel = self.focused
+        if isinstance(panel, AgentGrid | EventFeed) and (row := panel.selected) is not None:
+            return row.task
+        return ""
 
     def on_resize(self) -> None:
         """Give the panels the lines they need at the new size."""

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.containers import Horizontal
 
 from observatory.model.errors import ObservatoryError
+from observatory.model.filter.listed import PENDING
 from observatory.model.listing import Ask, PendingRow, PendingScope
 from observatory.model.text import line
 from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
+from observatory.tui.dialogs.filter import filtered
 from observatory.tui.screens.base import Step
 from observatory.tui.screens.lanes import short_name
 from observatory.tui.screens.listing import ListScreen
 from observatory.tui.sheets import entry_sheet, pending_sheet
-from observatory.tui.table import Feed
+from observatory.tui.table import Feed, View
 from observatory.tui.widgets.histogram import Histogram
-from observatory.tui.widgets.payload import PayloadPane
 from observatory.tui.widgets.pending_table import PendingTable
 
 if TYPE_CHECKING:
@@ -26,16 +27,13 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
-    from textual.timer import Timer
 
+    from observatory.model.listing import EntryRow
     from observatory.model.snapshot import Snapshot
     from observatory.tui.sheets import Sheet
 
 COUNTED = 5_000
 """Pending entries that the histograms look at, the oldest first."""
-
-REST_S = 0.06
-"""Seconds for which the cursor rests on a row before its payload is read."""
 
 _IDLE = ((1, "<1s"), (10, "<10s"), (60, "<1m"), (300, "<5m"), (1800, "<30m"), (7200, "<2h"))
 _DELIVERIES = ((2, "1x"), (3, "2x"), (4, "3x"), (5, "4x"), (6, "5x"))
@@ -46,7 +44,7 @@ class Pending(ListScreen[PendingRow]):
 
     heading: ClassVar[str] = "Pending"
     about: ClassVar[str] = "the entry that is held, with its payload"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing")]
 
     def body(self) -> ComposeResult:
         """Histograms above the list."""
@@ -60,21 +58,24 @@ class Pending(ListScreen[PendingRow]):
         return PendingTable(self.desk.clock, id="list")
 
     def sheet(self, row: PendingRow) -> Sheet:
-        """Who holds the entry; its payload follows as soon as it is read."""
-        return pending_sheet(row)
+        """Who holds the entry; its payload as soon as it is read."""
+        entry = self._entry if self._entry is not None and self._entry.key == row.entry_id else None
+        return pending_sheet(row, entry_sheet(entry, self.desk.shown.at_ms) if entry else None)
 
     def on_mount(self) -> None:
         """Read everybody's."""
         self._scope = PendingScope()
+        self._entry: EntryRow | None = None
         self._seen: object = None
-        self._rest: Timer | None = None
         self._read()
 
     def visit(self, what: object) -> None:
-        """Show only what *what* speaks of: a lane, a group, a consumer."""
+        """Show only what *what* speaks of: a lane, a group, a consumer; or what passes a filter."""
         if isinstance(what, PendingScope):
             self._scope = what
             self._read()
+        elif isinstance(what, str):
+            self.table.set_view(filtered(View(), what, PENDING, self.desk.shown.at_ms))
 
     def step_out(self) -> bool:
         """Show everybody's again."""
@@ -88,17 +89,15 @@ class Pending(ListScreen[PendingRow]):
         """Read again what is seen when the lanes say that something was taken or settled; let ages move on."""
         return (Step(partial(self._follow, snapshot)), Step(self.table.look))
 
-    def show_selected(self) -> None:
-        """Show who holds the entry at once; its payload once the cursor rests on it."""
-        super().show_selected()
-        if self._rest is not None:
-            self._rest.stop()
-        self._rest = self.set_timer(REST_S, self._read_selected)
-
-    def _read_selected(self) -> None:
-        row = self.table.selected
-        if row is not None and not row.gone:
+    def rested(self, row: PendingRow) -> None:
+        """Read the payload."""
+        if not row.gone:
             self.aside("read the payload of a pending entry", partial(self._read_entry, row))
+
+    def traced(self) -> str:
+        """The task that is held."""
+        row = self.table.selected
+        return row.task_id if row is not None else ""
 
     def _read(self) -> None:
         source, scope = self.desk.source, self._scope
@@ -135,7 +134,5 @@ class Pending(ListScreen[PendingRow]):
         self.query_one("#deliveries", Histogram).count((row.hold.deliveries for row in rows), part)
 
     async def _read_entry(self, row: PendingRow) -> None:
-        entry = await self.desk.source.entry(row.stream, row.entry_id)
-        selected = self.table.selected
-        if entry is not None and selected is not None and selected.key == row.key:
-            self.query_one(PayloadPane).show(pending_sheet(selected, entry_sheet(entry, self.desk.shown.at_ms)))
+        self._entry = await self.desk.source.entry(row.stream, row.entry_id)
+        self.show_now()

@@ -21,6 +21,7 @@ class DeadLetterList(Table[DeadLetter]):
 
     title: ClassVar[str] = "Dead letters"
     keeps_cursor: ClassVar[bool] = True
+    stays_on_top: ClassVar[bool] = True
     fields: ClassVar[FieldSet[Any] | None] = DEAD_LETTERS
     empty: ClassVar[str] = "✓ no dead letters: everything that failed was tried again and went well"
 

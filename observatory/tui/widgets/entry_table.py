@@ -14,6 +14,7 @@ from observatory.model.task import DelayedTask, Task
 from observatory.model.text import line
 from observatory.tui import format as fmt
 from observatory.tui import glyphs
+from observatory.tui.lines import ending
 from observatory.tui.sheets import fields_json
 from observatory.tui.table import Cell, Column, Table
 
@@ -93,7 +94,7 @@ def _entry_columns(clock: Clock) -> tuple[Column[EntryRow], ...]:
         Column("age", lambda row, _: (ago(clock, row.at_ms), "muted"), 7, align="right", key=lambda row: -row.at_ms),
         Column("state", _state, 9, wide=10, key=lambda row: str(row.state)),
         Column("type", _type, 12, 1, wide=18, key=lambda row: row.type or None),
-        Column("task", lambda row, _: (line(row.task_id, 80) or fmt.UNKNOWN, "text"), 16, 2, grow=2, most=44),
+        Column("task", _task, 16, 2, grow=2, most=44),
         Column("held by", _held, 14, 3, grow=1, most=36, key=lambda row: row.holds[0].consumer if row.holds else None),
         Column("from", _sender, 10, 5, wide=12, key=lambda row: getattr(row.item, "sender", "") or None),
         Column("size", lambda row, _: (fmt.size(row.size), "muted"), 8, 6, align="right", key=lambda row: row.size),
@@ -110,6 +111,10 @@ def _type(row: EntryRow, _cells: int) -> Cell:
     if row.problem:
         return f"✖ {line(row.problem, 60)}", "error"
     return line(row.type, 64) or fmt.UNKNOWN, "strong"
+
+
+def _task(row: EntryRow, cells: int) -> Cell:
+    return ending(line(row.task_id, 80), cells) or fmt.UNKNOWN, "text"
 
 
 def _held(row: EntryRow, cells: int) -> Cell:

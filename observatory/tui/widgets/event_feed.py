@@ -1,31 +1,34 @@
-"""The newest facts of the log, newest first."""
+"""Facts of the log, newest first: when, what, which task, who, and what else is known."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from observatory.model.agent import agent_of
 from observatory.model.event import Event
+from observatory.model.filter.rows import EVENTS
 from observatory.model.text import line
 from observatory.tui import format as fmt
 from observatory.tui import glyphs
-from observatory.tui.lines import LineBuilder
-from observatory.tui.widgets.list_panel import ListPanel
+from observatory.tui.lines import ending
+from observatory.tui.table import Cell, Column, Table
 
 if TYPE_CHECKING:
+    from observatory.model.filter import FieldSet
     from observatory.model.snapshot import Snapshot
 
 
-class EventFeed(ListPanel[Event]):
-    """One fact a line: when, what, which task, who, and what else is known."""
+class EventTable(Table[Event]):
+    """One fact a line."""
 
     title: ClassVar[str] = "Events"
+    fields: ClassVar[FieldSet[Any] | None] = EVENTS
+    empty: ClassVar[str] = "no events yet"
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Show the facts of *snapshot*."""
-        self.set_rows(snapshot.events)
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(_COLUMNS, id=id)
 
     def identity(self, row: Event) -> str:
         """A fact is its id in the log."""
@@ -35,33 +38,60 @@ class EventFeed(ListPanel[Event]):
         """The fact, as JSON."""
         return json.dumps(dataclasses.asdict(row), default=str, ensure_ascii=True)
 
-    def draw_heading(self, width: int) -> LineBuilder:  # noqa: ARG002 - a short heading
+
+class EventFeed(EventTable):
+    """The newest facts, as a panel of few lines."""
+
+    head: ClassVar[int] = 1
+    lead: ClassVar[int] = 2
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the facts of *snapshot*."""
+        self.set_all(snapshot.events)
+
+    def short_words(self) -> str:
         """Say what part is shown."""
-        extent = self.extent if self.has_focus else "newest first"
-        return self.title_piece().add(f"  {extent}", self.ink["muted"])
+        return self.extent if self.has_focus else "newest first"
 
-    def draw_row(self, row: Event, width: int) -> LineBuilder:  # noqa: ARG002 - the caller cuts at the width
-        """Draw one fact."""
-        ink = self.ink
-        mark = glyphs.EVENTS.get(row.kind, glyphs.OTHER_EVENT)
-        loud = mark.ink.endswith("+")
-        builder = LineBuilder().gap(1).add(fmt.clock_time(row.ts_ms), ink["faint"]).gap(1)
-        word = mark.word or line(row.kind, 24)
-        builder.cell(f"{mark.glyph} {word}", 14, ink[mark.ink])
-        if row.type or row.task:
-            builder.add(" ").add(line(row.type, 32), ink["text"])
-            builder.add(" ").add(line(row.task, 40), ink["muted"])
-        if row.agent:
-            builder.add(" ").add(line(agent_of(row.agent), 24), ink["text" if loud else "muted"])
-        if row.attempt > 1:
-            builder.add(f" #{row.attempt}", ink["warning"])
-        if row.ms is not None:
-            builder.add(f" {fmt.milliseconds(row.ms)}", ink["muted"])
-        if row.reason or row.detail:
-            said = ": ".join(part for part in (line(row.reason, 24), line(row.detail, 120)) if part)
-            builder.add(f" {said}", ink["text" if loud else "muted"])
-        return builder
 
-    def draw_empty(self, width: int) -> LineBuilder:  # noqa: ARG002 - one short line
-        """Say when facts appear."""
-        return LineBuilder().add(" no events yet", self.ink["muted"])
+def _what(row: Event, _cells: int) -> Cell:
+    mark = glyphs.EVENTS.get(row.kind, glyphs.OTHER_EVENT)
+    return f"{mark.glyph} {mark.word or line(row.kind, 24)}", mark.ink
+
+
+def _who(row: Event, _cells: int) -> Cell:
+    return line(agent_of(row.agent), 24) or fmt.NONE, "text" if row.agent else "faint"
+
+
+def _took(row: Event, _cells: int) -> Cell:
+    return (fmt.milliseconds(row.ms), "muted") if row.ms is not None else (fmt.NONE, "faint")
+
+
+def _attempt(row: Event, _cells: int) -> Cell:
+    return (f"{row.attempt}", "warning") if row.attempt > 1 else ("", "muted")
+
+
+def _said(row: Event, _cells: int) -> Cell:
+    mark = glyphs.EVENTS.get(row.kind, glyphs.OTHER_EVENT)
+    words = ": ".join(part for part in (line(row.reason, 24), line(row.detail, 160)) if part)
+    return words, "text" if mark.ink.endswith("+") else "muted"
+
+
+_COLUMNS: tuple[Column[Event], ...] = (
+    Column("time", lambda row, _: (fmt.clock_time(row.ts_ms), "faint"), 8, key=lambda row: row.ts_ms),
+    Column("what", _what, 13, key=lambda row: row.kind),
+    Column("type", lambda row, _: (line(row.type, 32), "text"), 9, 4, wide=14, key=lambda row: row.type or None),
+    Column(
+        "task",
+        lambda row, cells: (ending(line(row.task, 60), cells), "muted"),
+        14,
+        1,
+        grow=1,
+        most=40,
+        key=lambda row: row.task or None,
+    ),
+    Column("who", _who, 7, 2, wide=12, key=lambda row: row.agent or None),
+    Column("#", _attempt, 2, 6),
+    Column("took", _took, 6, 5, align="right", key=lambda row: row.ms),
+    Column("detail", _said, 16, 3, grow=3),
+)

@@ -39,6 +39,9 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
     keeps_cursor: ClassVar[bool] = False
     """Whether the cursor stays on its row without the focus too, because something else shows that row."""
 
+    stays_on_top: ClassVar[bool] = False
+    """Whether the cursor stays on the first row, whichever that is, until somebody moves it."""
+
     class Moved(Message):
         """The cursor went to another row."""
 
@@ -61,6 +64,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         super().__init__(id=id, classes=classes)
         self.rows: tuple[RowT, ...] = ()
         self.cursor = 0
+        self.touched = False
         self._top = 0
         self._painted_head: dict[int, Strip] = {}
 
@@ -102,10 +106,12 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
         keeps = self._holds_cursor
         held = self.identity(before[self.cursor]) if keeps and self.cursor < len(before) else ""
         top = self._top
-        if held:
+        if held and (self.touched or not self.stays_on_top):
             shift = self._find(held, self.cursor) - self.cursor
             self.cursor += shift
             self._top += shift // self.per_line()
+        elif held:
+            self.cursor = self._top = 0
         else:
             self.cursor = min(self.cursor, max(len(rows) - 1, 0)) if keeps else 0
             self._top = self._top if keeps else 0
@@ -207,6 +213,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
     def action_open(self) -> None:
         """Open the row under the cursor."""
         if self.selected is not None:
+            self.touched = True
             self.post_message(self.Opened(self))
 
     def action_copy_name(self) -> None:
@@ -264,6 +271,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
     def _go(self, index: int) -> None:
         """Put the cursor on a row and repaint what that changes."""
         before, top = self.cursor, self._top
+        self.touched = index > 0
         self.cursor = min(max(index, 0), max(len(self.rows) - 1, 0))
         if self.cursor == before:
             return

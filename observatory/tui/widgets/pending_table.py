@@ -10,6 +10,7 @@ from observatory.model.filter.listed import PENDING
 from observatory.model.listing import PendingRow
 from observatory.model.text import line
 from observatory.tui import format as fmt
+from observatory.tui.lines import ending
 from observatory.tui.table import Cell, Column, Table
 from observatory.tui.widgets.entry_table import ago
 
@@ -84,7 +85,7 @@ def _type(row: PendingRow, _cells: int) -> Cell:
     return line(row.type, 40) or fmt.UNKNOWN, "text"
 
 
-def _task(row: PendingRow, _cells: int) -> Cell:
+def _task(row: PendingRow, cells: int) -> Cell:
     if row.gone:
         return "✖ body deleted", "error"
-    return line(row.task_id, 80) or fmt.UNKNOWN, "text"
+    return ending(line(row.task_id, 80), cells) or fmt.UNKNOWN, "text"

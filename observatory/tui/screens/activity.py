@@ -1,0 +1,114 @@
+"""Screen 8: what operators did, and what was out of the ordinary, newest first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from observatory.model.agent import agent_of
+from observatory.model.event import Event, EventKind
+from observatory.model.text import line
+from observatory.tui import format as fmt
+from observatory.tui.commands import bindings
+from observatory.tui.screens.base import Step
+from observatory.tui.screens.listing import ListScreen
+from observatory.tui.sheets import Sheet
+from observatory.tui.table import Feed
+from observatory.tui.widgets.event_feed import EventTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.binding import BindingType
+
+    from observatory.model.listing import Ask, Page
+    from observatory.model.snapshot import Snapshot
+
+OPERATOR = "operator"
+"""Name under which this program changes the bus."""
+
+_BY_HAND = frozenset({
+    EventKind.REQUEUED, EventKind.CANCELLED, EventKind.PAUSED, EventKind.RESUMED, EventKind.BROADCAST,
+    EventKind.AGENT_UP, EventKind.AGENT_DOWN, EventKind.AGENT_LOST, EventKind.DATA_LOSS_SUSPECTED,
+    EventKind.LOST_PAYLOAD,
+})  # fmt: skip
+"""Kinds that somebody decided, or that no work does in its ordinary course."""
+
+RENEW_MS = 5_000
+"""Milliseconds of server time after which the log is searched anew."""
+
+
+class ActivityTable(EventTable):
+    """What was done by hand, and what was out of the ordinary."""
+
+    title: ClassVar[str] = "Activity"
+    keeps_cursor: ClassVar[bool] = True
+    stays_on_top: ClassVar[bool] = True
+    empty: ClassVar[str] = "nothing was done by hand yet: what operators send, requeue or cancel stands here"
+
+
+class Activity(ListScreen[Event]):
+    """Events of operators and of agents that come and go."""
+
+    heading: ClassVar[str] = "Activity"
+    about: ClassVar[str] = "the selected event in full"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing")]
+
+    def make_table(self) -> ActivityTable:
+        """The events."""
+        return ActivityTable(id="list")
+
+    def on_mount(self) -> None:
+        """Read the newest."""
+        self._renewed_ms = 0
+        self.load(Feed(self._read, both_ways=False))
+
+    def steps(self, snapshot: Snapshot) -> Sequence[Step]:
+        """Read again now and then."""
+        return (Step(partial(self._follow, snapshot)),)
+
+    def sheet(self, row: Event) -> Sheet:
+        """The event, every field of it."""
+        return event_sheet(row, self.table.as_json(row))
+
+    def traced(self) -> str:
+        """The task that the event is about."""
+        row = self.table.selected
+        return row.task if row is not None else ""
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        if snapshot.at_ms - self._renewed_ms >= RENEW_MS and not self.desk.is_old:
+            if self._renewed_ms:
+                self.loaders[self.table].renew()
+            self._renewed_ms = snapshot.at_ms
+
+    async def _read(self, ask: Ask) -> Page[Event]:
+        """Read those events that belong here, and of them those that the filter wants."""
+        wanted = ask.where
+
+        def where(event: Event) -> bool:
+            return is_activity(event) and (wanted is None or wanted(event))
+
+        return await self.desk.source.events(replace(ask, where=where))
+
+
+def is_activity(event: Event) -> bool:
+    """Say whether an event was somebody's decision, or out of the ordinary."""
+    return event.kind in _BY_HAND or agent_of(event.agent) == OPERATOR
+
+
+def event_sheet(event: Event, raw: str) -> Sheet:
+    """Return the sheet of an event."""
+    facts = (
+        ("event", f"{line(event.kind, 40)}  {fmt.date_time(event.ts_ms)}", "strong"),
+        ("by", line(event.agent, 120) or fmt.UNKNOWN, "text"),
+        ("task", f"{line(event.task, 120) or fmt.NONE}  {line(event.type, 60)}".strip(), "text"),
+        ("lane", line(event.lane, 120) or fmt.NONE, "text"),
+        *((("attempt", str(event.attempt), "text"),) if event.attempt else ()),
+        *((("took", fmt.milliseconds(event.ms), "text"),) if event.ms is not None else ()),
+        *((("reason", line(event.reason, 400), "warning"),) if event.reason else ()),
+        *((("detail", line(event.detail, 2000), "text"),) if event.detail else ()),
+        ("id", line(event.id, 60), "muted"),
+    )
+    return Sheet(event.id, facts, None, raw)
