@@ -5,16 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from observatory.tui.screens.activity import Activity
+from observatory.tui.screens.agents import Agents
 from observatory.tui.screens.dead_letters import DeadLetters
+from observatory.tui.screens.engine import EngineScreen
 from observatory.tui.screens.lanes import Lanes
 from observatory.tui.screens.overview import Overview
 from observatory.tui.screens.pending import Pending
+from observatory.tui.screens.tasks import Tasks
+from observatory.tui.widgets.agent_table import AgentTable
+from observatory.tui.widgets.engine_tables import ClientTable, FindingTable, SlowTable
 from observatory.tui.widgets.entry_table import ConsumerTable, EntryTable, GroupTable
 from observatory.tui.widgets.payload import PayloadPane
 from observatory.tui.widgets.pending_table import PendingTable
 from observatory.tui.widgets.status_line import StatusLine
+from observatory.tui.widgets.task_table import TaskTable
+from observatory.tui.widgets.waterfall import Waterfall
 from tests.conftest import eventually
-from tests.tui import seed
+from tests.tui import rows, seed
 from tests.tui.test_app import SIZE, screen_text, settled, text_of, toasts
 
 if TYPE_CHECKING:
@@ -152,3 +160,123 @@ async def test_pending_is_counted_by_idle_time_and_deliveries(tmp_path: Path) ->
         first = text_of(app.screen.query_one(PendingTable)).splitlines()[2]
         assert first.split()[:6] == ["2h11m", "3x", "pink", "high", "code_task", "migrate-db-0"]
         assert "✖ body deleted" in screen_text(app)
+
+
+async def test_stuck_is_not_slow(tmp_path: Path) -> None:
+    """An agent that beats and takes longer than its kind of task does is called stuck, with what is usual."""
+    pink = next(agent for agent in seed.agents() if agent.name == "pink")
+    stuck = replace(pink, stuck=True, typical_s=31.0, task_type="deploy")
+    others = tuple(agent for agent in seed.agents() if agent.name != "pink")
+    app, _, _ = seed.make_app(replace(seed.swarm(), agents=(*others, stuck)), folder=tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("5")
+        await eventually(lambda: isinstance(app.screen, Agents) and app.screen.query_one(AgentTable).rows)
+        table = app.screen.query_one(AgentTable)
+        names = [agent.name for agent in table.rows]
+        assert names[:5] == ["red", "finch", "dove", "sable", "pink"]
+        await pilot.press(*"jjjj")
+        await eventually(lambda: "stuck: it beats, and takes longer" in text_of(app.screen.query_one(PayloadPane)))
+        assert "▲ stuck" in text_of(table)
+        await eventually(
+            lambda: "4 messages, 1 read and not acknowledged" in text_of(app.screen.query_one(PayloadPane))
+        )
+
+
+async def test_the_work_of_an_agent_is_one_key_away(tmp_path: Path) -> None:
+    """W on an agent leads to what it holds."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("5")
+        await eventually(lambda: isinstance(app.screen, Agents) and app.screen.query_one(AgentTable).rows)
+        table = app.screen.query_one(AgentTable)
+        table.jump([agent.name for agent in table.rows].index("iris"))
+        await pilot.press("w")
+        await eventually(lambda: isinstance(app.screen, Pending))
+        pending = app.screen.query_one(PendingTable)
+        await eventually(lambda: {row.hold.agent for row in pending.rows} == {"iris"})
+
+
+async def test_a_task_is_traced_through_its_whole_life(tmp_path: Path) -> None:
+    """Two retries, a dead letter, a requeue and who had it when; esc comes back to the list, on the same task."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("6")
+        await eventually(lambda: isinstance(app.screen, Tasks) and app.screen.query_one(TaskTable).rows)
+        await pilot.press("j", "j", "enter")
+        fall = app.screen.query_one(Waterfall)
+        await eventually(lambda: len(fall.rows) == 11)
+        await settled(pilot)
+        lines = text_of(fall).splitlines()
+        assert [line.split()[0] for line in lines[2:13]] == [
+            "waiting", "running", "delayed", "waiting", "running", "delayed", "waiting", "running", "dead", "waiting",
+            "running",
+        ]  # fmt: skip
+        assert "goes on" in lines[12]
+        assert "requeued" in lines[10]
+        assert all(line.index("━") > lines[3].index("━") for line in lines[4:13] if "━" in line)
+        await pilot.press("escape")
+        await settled(pilot)
+        table = app.screen.query_one(TaskTable)
+        assert app.focused is table
+        assert table.selected is not None
+        assert table.selected.key == rows.TRACED
+
+
+async def test_t_traces_from_wherever_a_task_is(tmp_path: Path) -> None:
+    """From a dead letter, an entry, an event; `:trace ID` too; what nobody knows is said."""
+    app, _source, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("4")
+        await eventually(lambda: isinstance(app.screen, DeadLetters) and app.screen.has_selection())
+        await pilot.press("t")
+        await eventually(lambda: isinstance(app.screen, Tasks) and len(app.screen.query_one(Waterfall).rows) == 11)
+        await pilot.press("colon", *"trace nobody-knows", "enter")
+        await eventually(lambda: "nothing is known of nobody-knows" in screen_text(app))
+
+
+async def test_activity_has_what_was_done_by_hand(tmp_path: Path) -> None:
+    """The operator's requeue and agents that came and went; no ordinary work."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("8")
+        await eventually(lambda: isinstance(app.screen, Activity) and app.screen.table.rows)
+        kinds = {event.kind for event in app.screen.table.rows}  # type: ignore[attr-defined]
+        assert kinds == {"requeued", "cancelled", "agent_up", "agent_down", "agent_lost"}
+
+
+async def test_what_endangers_work_is_named_with_its_fix(tmp_path: Path) -> None:
+    """Only findings that matter are listed; slow commands and clients stand beside; what may not be asked is said."""
+    app, source, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    source.report = replace(source.report, clients=None, missing=("+client|list",))
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("9")
+        await eventually(lambda: isinstance(app.screen, EngineScreen) and app.screen.query_one(FindingTable).rows)
+        await settled(pilot)
+        findings = text_of(app.screen.query_one(FindingTable))
+        assert "KEYS took 41 ms" in findings
+        assert "→ use SCAN instead" in findings
+        assert "eviction" not in findings
+        assert "KEYS cortex:*" in text_of(app.screen.query_one(SlowTable))
+        assert "▲ not allowed to ask: +client|list" in text_of(app.screen.query_one(ClientTable))
+        assert "33 MiB (73%), limit 46 MiB" in screen_text(app)
+
+
+async def test_the_overview_leads_on_from_every_panel(tmp_path: Path) -> None:
+    """Enter on a lane opens the lane, on an agent the agent."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("j", "enter")
+        await eventually(lambda: isinstance(app.screen, Lanes))
+        await eventually(lambda: "Lanes ▸ high" in text_of(app.screen.query_one(StatusLine)))
+        await pilot.press("1", "tab", "l", "enter")
+        await eventually(lambda: isinstance(app.screen, Agents))
+        selected = app.screen.query_one(AgentTable).selected
+        assert selected is not None
+        assert selected.name == "finch"

@@ -83,6 +83,17 @@ def test_pending(snap_compare: Callable[..., bool], tmp_path: Path, size: tuple[
     assert snap_compare(app, terminal_size=size, run_before=keys("3", "space", "space", "j"))
 
 
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(("name", "pressed"), [("agents", "5"), ("trace", "6jj"), ("activity", "8"), ("engine", "9")])
+def test_further_screens(
+    snap_compare: Callable[..., bool], tmp_path: Path, name: str, pressed: str, size: tuple[int, int]
+) -> None:
+    """Agents with trouble first; the waterfall of a task; what was done by hand; the server with what is wrong."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    last = ("enter",) if name == "trace" else ()
+    assert snap_compare(app, terminal_size=size, run_before=keys(*pressed, *last))
+
+
 def test_filter_line(snap_compare: Callable[..., bool], tmp_path: Path) -> None:
     """The list is filtered already, and below it stands what could be typed next."""
     app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)

@@ -74,7 +74,7 @@ class Numbers:
 class NumberTable(Table[int]):
     """Numbers and their last digit."""
 
-    title: ClassVar[str] = "Numbers"
+    title = "Numbers"
     keeps_cursor: ClassVar[bool] = True
 
     def identity(self, row: int) -> str:

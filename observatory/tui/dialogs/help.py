@@ -40,7 +40,7 @@ class HelpRow:
 class HelpList(ListPanel[HelpRow]):
     """The commands by group; descriptions are wrapped, not cut."""
 
-    title: ClassVar[str] = "Help"
+    title = "Help"
     selects: ClassVar[bool] = False
 
     def __init__(self, entries: tuple[HelpRow, ...]) -> None:

@@ -42,7 +42,7 @@ RENEW_MS = 5_000
 class ActivityTable(EventTable):
     """What was done by hand, and what was out of the ordinary."""
 
-    title: ClassVar[str] = "Activity"
+    title = "Activity"
     keeps_cursor: ClassVar[bool] = True
     stays_on_top: ClassVar[bool] = True
     empty: ClassVar[str] = "nothing was done by hand yet: what operators send, requeue or cancel stands here"
@@ -52,6 +52,7 @@ class Activity(ListScreen[Event]):
     """Events of operators and of agents that come and go."""
 
     heading: ClassVar[str] = "Activity"
+    pane_title: ClassVar[str] = "Event"
     about: ClassVar[str] = "the selected event in full"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing")]
 

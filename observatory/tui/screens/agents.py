@@ -36,6 +36,7 @@ class Agents(ListScreen[AgentView]):
     """The agents, trouble first, and the one under the cursor in full."""
 
     heading: ClassVar[str] = "Agents"
+    pane_title: ClassVar[str] = "Agent"
     about: ClassVar[str] = "processes, work in hand and mailbox of the selected agent"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "agents")]
 

@@ -36,12 +36,6 @@ _FULL = (0.7, 0.8)
 """Shares of its memory limit from which on memory is a warning, and an error."""
 
 
-class EngineFacts(PayloadPane):
-    """The server in a column of facts."""
-
-    title: ClassVar[str] = "Server"
-
-
 class EngineScreen(DataScreen):
     """Findings with their fixes, facts, and three tables of which a small terminal shows one."""
 
@@ -53,7 +47,7 @@ class EngineScreen(DataScreen):
         """Findings across, below them facts beside the tables."""
         yield FindingTable(id="findings")
         with Horizontal(id="halves"):
-            yield EngineFacts("what the server says of itself", id="facts")
+            yield PayloadPane("what the server says of itself", title="Server", id="facts")
             with Vertical(id="costs"):
                 yield CommandTable(id="commands")
                 yield SlowTable(self.desk.clock, id="slow")
@@ -107,7 +101,7 @@ class EngineScreen(DataScreen):
         findings.tell(f"{len(report.findings) - len(wrong)} of {len(report.findings)} checks found nothing wrong")
         findings.set_all(wrong)
         fit_height(findings, max(self.size.height // 4, 2))
-        self.query_one(EngineFacts).show(report_sheet(report))
+        self.query_one(PayloadPane).show(report_sheet(report))
         self.query_one(CommandTable).set_all(report.commands)
         refused = f"▲ not allowed to ask: {line(', '.join(report.missing), 120)}" if report.missing else ""
         for table, rows in ((self.query_one(SlowTable), report.slow), (self.query_one(ClientTable), report.clients)):

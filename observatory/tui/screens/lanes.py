@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class AllLanes(Table[LaneRow]):
     """Every lane there is, busy or idle, then the delayed work and the dead letters."""
 
-    title: ClassVar[str] = "Lanes"
+    title = "Lanes"
     keeps_cursor: ClassVar[bool] = True
     fields: ClassVar[FieldSet[Any] | None] = LANE_ROWS
     empty: ClassVar[str] = "no lanes yet: s sends the first task"

@@ -30,6 +30,9 @@ class ListScreen(DataScreen, Generic[RowT]):
 
     AUTO_FOCUS: ClassVar[str | None] = "#list"
 
+    pane_title: ClassVar[str] = "Payload"
+    """Title of the pane."""
+
     about: ClassVar[str] = "what is known of the selected row"
     """Said in the pane while nothing is selected."""
 
@@ -49,7 +52,7 @@ class ListScreen(DataScreen, Generic[RowT]):
         """Table and pane, beside or above each other as the width allows."""
         with Container(id="split", classes="split"):
             yield self.make_table()
-            yield PayloadPane(self.about, id="payload")
+            yield PayloadPane(self.about, title=self.pane_title, id="payload")
 
     @property
     def table(self) -> Table[RowT]:

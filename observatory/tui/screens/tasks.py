@@ -11,6 +11,7 @@ from textual.containers import Vertical
 
 from observatory.model.errors import ObservatoryError
 from observatory.model.listing import TaskRow
+from observatory.model.task import FINAL_STATES
 from observatory.model.text import line
 from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
@@ -184,6 +185,6 @@ def trace_sheet(trace: Trace) -> Sheet:
         ("record", f"{record.state}, attempt {fmt.count(record.attempt)}", "text"),
         ("owner", line(record.owner, 120) or fmt.NONE, "text"),
         *((("reason", line(record.reason, 400), "error"),) if record.reason else ()),
-        ("entry", "gone: it was settled", "muted"),
+        ("entry", "gone: it was settled" if record.state in FINAL_STATES else "not where the record says", "muted"),
     )
     return Sheet(trace.task_id, facts, None, json.dumps(dataclasses.asdict(record), default=str))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
@@ -44,7 +44,7 @@ _ORDER: Mapping[AgentState | None, int] = {
 class AgentGrid(ListPanel[AgentView]):
     """Agents by how badly they need attention, then by name."""
 
-    title: ClassVar[str] = "Agents"
+    title = "Agents"
 
     _name_width, _state_width = 6, 7
 

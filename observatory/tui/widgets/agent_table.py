@@ -33,7 +33,7 @@ def urgency(agent: AgentView) -> tuple[int, str]:
 class AgentTable(Table[AgentView]):
     """Agents, trouble first."""
 
-    title: ClassVar[str] = "Agents"
+    title = "Agents"
     keeps_cursor: ClassVar[bool] = True
     stays_on_top: ClassVar[bool] = True
     fields: ClassVar[FieldSet[Any] | None] = AGENTS

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class DeadLetterList(Table[DeadLetter]):
     """When, why, what, how often, from where, and the error."""
 
-    title: ClassVar[str] = "Dead letters"
+    title = "Dead letters"
     keeps_cursor: ClassVar[bool] = True
     stays_on_top: ClassVar[bool] = True
     fields: ClassVar[FieldSet[Any] | None] = DEAD_LETTERS

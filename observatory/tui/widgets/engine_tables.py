@@ -29,7 +29,7 @@ SEVERITIES = {
 class FindingTable(Table[Finding]):
     """What `observatory doctor` finds, worst first, each with its fix."""
 
-    title: ClassVar[str] = "Findings"
+    title = "Findings"
     keeps_cursor: ClassVar[bool] = True
     fields: ClassVar[FieldSet[Any] | None] = FINDINGS
     empty: ClassVar[str] = "✓ nothing here endangers work"
@@ -49,7 +49,7 @@ class FindingTable(Table[Finding]):
 class CommandTable(Table[CommandCost]):
     """What kinds of commands cost the server."""
 
-    title: ClassVar[str] = "Commands"
+    title = "Commands"
     fields: ClassVar[FieldSet[Any] | None] = COMMANDS
     empty: ClassVar[str] = "the server does not say what its commands cost"
 
@@ -68,7 +68,7 @@ class CommandTable(Table[CommandCost]):
 class SlowTable(Table[SlowCommand]):
     """Commands that took longer than the server's threshold, newest first."""
 
-    title: ClassVar[str] = "Slow commands"
+    title = "Slow commands"
     fields: ClassVar[FieldSet[Any] | None] = SLOW
     empty: ClassVar[str] = "✓ no command took longer than the threshold"
 
@@ -87,7 +87,7 @@ class SlowTable(Table[SlowCommand]):
 class ClientTable(Table[ClientRow]):
     """Connections, those that cost most memory first."""
 
-    title: ClassVar[str] = "Clients"
+    title = "Clients"
     fields: ClassVar[FieldSet[Any] | None] = CLIENTS
     empty: ClassVar[str] = "the server names no connection"
 

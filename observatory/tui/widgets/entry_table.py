@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class EntryTable(Table[EntryRow]):
     """The entries of one stream: when, what has become of them, what they are, who holds them."""
 
-    title: ClassVar[str] = "Entries"
+    title = "Entries"
     keeps_cursor: ClassVar[bool] = True
     fields: ClassVar[FieldSet[Any] | None] = ENTRIES
     empty: ClassVar[str] = "no entries here: what was settled is gone"
@@ -46,7 +46,7 @@ class EntryTable(Table[EntryRow]):
 class GroupTable(Table[GroupRow]):
     """The groups that read one lane."""
 
-    title: ClassVar[str] = "Groups"
+    title = "Groups"
     fields: ClassVar[FieldSet[Any] | None] = GROUPS
     empty: ClassVar[str] = "nobody reads this lane: no group exists yet"
 
@@ -65,7 +65,7 @@ class GroupTable(Table[GroupRow]):
 class ConsumerTable(Table[ConsumerRow]):
     """The consumers of one group."""
 
-    title: ClassVar[str] = "Consumers"
+    title = "Consumers"
     fields: ClassVar[FieldSet[Any] | None] = CONSUMERS
     empty: ClassVar[str] = "no consumers: nobody has read in this group"
 

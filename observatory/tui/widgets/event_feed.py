@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class EventTable(Table[Event]):
     """One fact a line."""
 
-    title: ClassVar[str] = "Events"
+    title = "Events"
     fields: ClassVar[FieldSet[Any] | None] = EVENTS
     empty: ClassVar[str] = "no events yet"
 

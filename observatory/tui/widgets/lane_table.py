@@ -23,7 +23,7 @@ _REMEMBERED_MS = 120_000
 class LaneTable(Table[LaneRow]):
     """Backlog, lag, pending, ages and rates by lane; columns are dropped by rank before anything is cut."""
 
-    title: ClassVar[str] = "Lanes"
+    title = "Lanes"
     head: ClassVar[int] = 1
     fields: ClassVar[FieldSet[Any] | None] = LANE_ROWS
     lead: ClassVar[int] = 2

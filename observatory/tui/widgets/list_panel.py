@@ -27,7 +27,7 @@ class ListPanel(Drawn, Generic[RowT], can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
 
-    title: ClassVar[str] = ""
+    title: str = ""
     """Word in the heading."""
 
     head: ClassVar[int] = 1

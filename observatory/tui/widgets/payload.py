@@ -34,11 +34,11 @@ class Piece(NamedTuple):
 class PayloadPane(ListPanel[Piece]):
     """Scrolls; has no cursor."""
 
-    title: ClassVar[str] = "Payload"
     selects: ClassVar[bool] = False
 
-    def __init__(self, empty: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, empty: str, *, title: str = "Payload", id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self.title = title
         self._empty = empty
         self._sheet: Sheet | None = None
         self._kind = ""

@@ -28,7 +28,7 @@ MANY_DELIVERIES = 4
 class PendingTable(Table[PendingRow]):
     """Pending entries, the oldest first."""
 
-    title: ClassVar[str] = "Pending"
+    title = "Pending"
     keeps_cursor: ClassVar[bool] = True
     fields: ClassVar[FieldSet[Any] | None] = PENDING
     empty: ClassVar[str] = "✓ nothing is pending: every entry that was given out is acknowledged"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from observatory.model.snapshot import DeadLetterSummary
 from observatory.model.text import line
@@ -27,7 +27,7 @@ class ReasonRow:
 class ReasonBars(ListPanel[ReasonRow]):
     """Why tasks died, most frequent first."""
 
-    title: ClassVar[str] = "Dead letters"
+    title = "Dead letters"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)

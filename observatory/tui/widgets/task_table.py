@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class TaskTable(Table[TaskRow]):
     """The tasks last heard of, newest first."""
 
-    title: ClassVar[str] = "Tasks"
+    title = "Tasks"
     keeps_cursor: ClassVar[bool] = True
     stays_on_top: ClassVar[bool] = True
     fields: ClassVar[FieldSet[Any] | None] = TASKS

@@ -24,7 +24,7 @@ _INKS = {SpanKind.WAITING: "muted", SpanKind.DELAYED: "muted", SpanKind.RUNNING:
 class Waterfall(ListPanel[Span]):
     """The stretches of one task, in order of time."""
 
-    title: ClassVar[str] = "Trace"
+    title = "Trace"
     head: ClassVar[int] = 2
     keeps_cursor: ClassVar[bool] = True
 
