@@ -111,10 +111,12 @@ class ThemeSet:
     Attributes:
         specs: Themes by name: shipped ones first, the user's after them or, with the same name, instead.
         problems: One line per broken file: file, key, line, what is wrong.
+        folder: Where the user's own were looked for; None if nowhere.
     """
 
     specs: Mapping[str, ThemeSpec]
     problems: tuple[str, ...] = ()
+    folder: Path | None = None
 
     def get(self, name: str) -> ThemeSpec:
         """Return the theme of that name.
@@ -135,7 +137,8 @@ def themes(extra_dir: Path | None = None) -> ThemeSet:
     """
     specs: dict[str, ThemeSpec] = {}
     problems: list[str] = []
-    for folder in (shipped_dir(), extra_dir or paths.themes_dir()):
+    own = extra_dir or paths.themes_dir()
+    for folder in (shipped_dir(), own):
         found: dict[str, ThemeSpec] = {}
         for path in _files(folder, problems):
             try:
@@ -148,7 +151,7 @@ def themes(extra_dir: Path | None = None) -> ThemeSet:
             else:
                 found[spec.name] = spec
         specs |= found
-    return ThemeSet(specs, tuple(problems))
+    return ThemeSet(specs, tuple(problems), own)
 
 
 def themes_stamp(extra_dir: Path | None = None) -> tuple[tuple[str, int, int], ...]:

@@ -25,7 +25,7 @@ from observatory.tui.screens.base import DataScreen
 from observatory.tui.screens.table import FIRST, SCREENS
 from observatory.tui.table import Table
 from observatory.tui.terminal import Terminal
-from observatory.tui.theme import textual_theme
+from observatory.tui.theme import LOOK_S, ThemeFolder, textual_theme
 from observatory.tui.views import Views
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class ObservatoryApp(CrashReporting):
         self.when_painted: Callable[[], None] | None = None
         self._on_theme_chosen = on_theme_chosen
         self._theme_before: str | None = None
+        self._theme_folder = ThemeFolder(themes)
         self._mounted = {FIRST}
         self._at_once = False
         self._generation = 0
@@ -124,6 +125,7 @@ class ObservatoryApp(CrashReporting):
         self._listen()
         for title, problem in self._problems:
             self.notify(line(problem, 300), title=title, severity="warning", markup=False, timeout=10)
+        self.set_interval(LOOK_S, self._look_at_themes, name="themes")
 
     # -- snapshots ------------------------------------------------------------------------------------------
 
@@ -299,6 +301,20 @@ class ObservatoryApp(CrashReporting):
         else:
             self._theme_before = self.theme
             self.push_screen(CommandPalette(providers=[ThemeProvider], placeholder="Choose a theme …"))
+
+    def _look_at_themes(self) -> None:
+        """Take up what changed in the user's folder; a theme in use that is gone or broken stays on the screen."""
+        found = self._theme_folder.changed()
+        if found is None:
+            return
+        before, self.theme_set = self.theme_set, found
+        for name, spec in found.specs.items():
+            if spec != before.specs.get(name):
+                self.register_theme(textual_theme(spec))
+        if found.specs.get(self.theme, before.specs.get(self.theme)) != before.specs.get(self.theme):
+            self.mutate_reactive(ObservatoryApp.theme)
+        for problem in found.problems[:3]:
+            self.notify(line(problem, 300), title="theme left out", severity="warning", markup=False, timeout=10)
 
     @on(CommandPalette.OptionHighlighted)
     def _preview_theme(self, event: CommandPalette.OptionHighlighted) -> None:
