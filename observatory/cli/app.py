@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from observatory.cli.alerts import keeper_for
 from observatory.cli.attach import PATIENCE_S, named_file, settings_for
 from observatory.cli.output import note
 from observatory.cli.terminal import require_terminal
@@ -82,9 +83,10 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
 
         bus = Bus.connect(url, prefix=settings.prefix, name="operator")
         await bus.open(deadline_s=PATIENCE_S)
+        keeper = keeper_for(settings, bus)
         try:
             app = ObservatoryApp(
-                LiveSource(bus, refresh_s=settings.refresh_s),
+                LiveSource(bus, refresh_s=settings.refresh_s, alerts=keeper),
                 BusActions(bus),
                 themes=themes(),
                 theme=settings.theme,
@@ -98,6 +100,7 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
             )
             return await run_app_async(app)
         finally:
+            await keeper.close()
             await bus.close()
 
     code = asyncio.run(show())

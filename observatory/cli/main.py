@@ -13,6 +13,7 @@ from observatory import __version__
 from observatory.cli import (
     acl,
     agents,
+    alerts,
     app,
     audit,
     bench,
@@ -45,7 +46,7 @@ EXIT_INTERRUPTED = 130
 
 VERBS = (
     *(demo, status, lanes, pending, agents, tasks, tail, dlq, send),
-    *(check, snapshot, metrics, doctor, audit, engine, acl, themes, keys, config, bench),
+    *(alerts, check, snapshot, metrics, doctor, audit, engine, acl, themes, keys, config, bench),
 )
 """Modules that each register a verb, in the order of the help page."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from observatory.bus import Bus
     from observatory.bus.reads.observe import Cursor, Observation
+    from observatory.live.alerts import AlertKeeper
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.engine import EngineReport
     from observatory.model.event import Event
@@ -49,9 +50,12 @@ class LiveSource:
         bus: A connected bus.
         refresh_s: Seconds between the end of one look and the next, kept within `REFRESH_RANGE_S`.
         clock: The watcher's clock; by it the link is judged, never the swarm.
+        alerts: Who watches for alerts; None if nobody does.
     """
 
-    def __init__(self, bus: Bus, *, refresh_s: float = 1.0, clock: Clock | None = None) -> None:
+    def __init__(
+        self, bus: Bus, *, refresh_s: float = 1.0, clock: Clock | None = None, alerts: AlertKeeper | None = None
+    ) -> None:
         self._bus = bus
         self._clock = clock or SystemClock()
         self._link = LinkTracker(bus.url, self._clock)
@@ -60,6 +64,12 @@ class LiveSource:
         self._search = TaskSearch((), 0, whole=True)
         self._rearm = asyncio.Event()
         self._refresh_s = _within_range(refresh_s)
+        self._alerts = alerts
+
+    @property
+    def alerts(self) -> AlertKeeper | None:
+        """Where alerts are acknowledged and muted; None if nobody watches."""
+        return self._alerts
 
     @property
     def refresh_s(self) -> float:
@@ -151,6 +161,9 @@ class LiveSource:
             link = self._link.succeeded(observation.at_ms)
             seen = self._clock.monotonic()
             self._last = self._assembler.add(observation, link, seen=seen, sequence=sequence)
+        if self._alerts is not None:
+            self._alerts.observe(self._last)
+            self._last = self._alerts.told(self._last)
         return self._last
 
     async def _pause(self) -> None:

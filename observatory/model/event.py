@@ -59,6 +59,10 @@ class EventKind(StrEnum):
     """An agent said that it stops."""
     AGENT_LOST = "agent_lost"
     """An agent was silent for too long; found by a sweep."""
+    ALERT_FIRED = "alert_fired"
+    """A watcher's alert rule fired, or got worse; `reason` is its severity."""
+    ALERT_RESOLVED = "alert_resolved"
+    """What an alert was about is over."""
 
 
 @dataclass(frozen=True, slots=True)

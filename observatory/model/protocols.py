@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from observatory.model.alert import Quiet
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.engine import EngineReport
     from observatory.model.event import Event
@@ -19,8 +20,33 @@ if TYPE_CHECKING:
     from observatory.model.trace import Trace
 
 
+class AlertDesk(Protocol):
+    """Where somebody says that an alert was seen, or is not to be told for a while. It outlives a restart."""
+
+    @property
+    def mutes(self) -> tuple[Quiet, ...]:
+        """The mutes that hold."""
+
+    def acknowledge(self, ident: str, *, by: str, until_ms: int | None = None, reason: str = "") -> bool:
+        """Take note that somebody has seen a firing alert, until it is over, gets worse, or *until_ms* passes.
+
+        Returns:
+            Whether there is such an alert, firing.
+        """
+
+    def mute(self, rule: str, subject: str, *, by: str, until_ms: int, reason: str = "") -> Quiet:
+        """Say nothing of a rule and the subjects that match, `*` and `?` being wild, until *until_ms*."""
+
+    def unmute(self, quiet: Quiet) -> None:
+        """End a mute; what still fires is told at the next look."""
+
+
 class Source(Protocol):
     """Where snapshots come from, and what can be asked *as of their time*."""
+
+    @property
+    def alerts(self) -> AlertDesk | None:
+        """Where alerts are acknowledged and muted; None where nobody watches, as in a replay."""
 
     def snapshots(self) -> AsyncIterator[Snapshot]:
         """Yield a snapshot at once and then one a tick; a lost link yields old data marked as such.

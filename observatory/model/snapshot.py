@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from observatory.model.agent import AgentState
+    from observatory.model.alert import Alert
     from observatory.model.event import Event
     from observatory.model.task import Priority
 
@@ -318,6 +319,8 @@ class Snapshot:
         flow: Throughput and latency.
         events: The newest facts, newest first.
         engine: The server.
+        alerts: What fires, worst first, then what is about to and what was over lately; none where nobody watches.
+        alert_problems: What keeps alerts from being told or remembered, in words.
         sequence: Grows by one with each new snapshot of a source.
     """
 
@@ -332,6 +335,8 @@ class Snapshot:
     events: tuple[Event, ...] = ()
     engine: EngineView = field(default_factory=EngineView)
     sequence: int = 0
+    alerts: tuple[Alert, ...] = ()
+    alert_problems: tuple[str, ...] = ()
 
     @property
     def backlog(self) -> int | None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from observatory.model.engine import EngineReport
     from observatory.model.listing import AgentDetail, EntryRow, GroupRow, PendingRow, PendingScope, TaskRow
+    from observatory.model.protocols import AlertDesk
     from observatory.settings import Keymap, ThemeSet
 
 RowT = TypeVar("RowT")
@@ -67,6 +68,7 @@ class SeedSource:
         self.streams: dict[str, tuple[EntryRow, ...]] = {rows.HIGH: rows.entries()}
         self.held: tuple[PendingRow, ...] = rows.held()
         self.groups_of: dict[str, tuple[GroupRow, ...]] = {rows.HIGH: rows.groups()}
+        self.alerts: AlertDesk | None = None
         self.details: dict[str, AgentDetail] = {"pink": rows.pink()}
         self.found: tuple[TaskRow, ...] = rows.tasks()
         self.traces: dict[str, Trace] = {rows.TRACED: rows.trace()}

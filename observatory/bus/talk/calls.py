@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from observatory.bus.talk.broadcasts import Hearing, Told
     from observatory.bus.talk.mail import Inbox, Sent
     from observatory.model.clock import Clock
+    from observatory.model.event import EventKind
     from observatory.model.message import Reply
 
 
@@ -33,6 +34,20 @@ class TalkCalls(TaskCalls):
         self._mails: dict[int | None, Mail] = {}
         self._broadcasts: Broadcasts | None = None
         self._requests = Requests(partitions, name, clock, self._publish_request, blobs=blobs)
+
+    async def note(
+        self, kind: EventKind, *, lane: str = "", agent: str = "", reason: str = "", detail: str = ""
+    ) -> None:
+        """Write a fact into the event log that goes with no change of the bus, such as an alert.
+
+        Args:
+            kind: What happened.
+            lane: Key of the lane that it is about.
+            agent: Who says so, or whom it is about.
+            reason: One word of why.
+            detail: One line of anything else.
+        """
+        await self.partitions.seat.link.call("note", (kind, lane, agent, reason, detail))
 
     async def heartbeat(
         self,

@@ -311,7 +311,7 @@ class Intake:
         lost = made & self._seen
         self._seen |= made | visited
         if lost:
-            args = [part for stream in sorted(lost) for part in ("data_loss_suspected", stream, self.consumer)]
+            args = [part for stream in sorted(lost) for part in ("data_loss_suspected", stream, self.consumer, "", "")]
             with contextlib.suppress(BusError):
                 await self.partition.link.call("note", args)
 
