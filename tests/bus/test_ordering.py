@@ -115,7 +115,10 @@ async def test_a_turn_goes_before_what_came_later(bus: Bus) -> None:
             await eventually(lambda: len(desk.begun) == 2)  # It parked a2, and holds later-0.
             desk.let_go("a1")
             await eventually(lambda: len(desk.begun) == 3)
-            assert desk.begun[2] == "a2"
+            # The free slot may be filled before the engine has heard that a1 is done, but no further one.
+            desk.let_go(desk.begun[2])
+            await eventually(lambda: len(desk.begun) == 4)
+            assert "a2" in desk.begun[2:4]
             desk.let_go("a2", *(f"later-{number}" for number in range(20)))
             await eventually(lambda: len(desk.begun) == 22)
 
