@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
+from hypothesis import settings
 
 from observatory.bus import Bus
 from observatory.engine import Engine
@@ -17,6 +18,10 @@ from observatory.engine import Engine
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
+
+# How long an example takes says something of the machine, not of the code.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 # Textual reads it once, when it is imported.
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
