@@ -273,16 +273,8 @@ class ClusterRig:
         self._primaries = primaries
         ports = _cluster_ports(primaries * (1 + replicas))
         shared: tuple[str, ...] = (*QUIET, "--requirepass", PASSWORD, "--masterauth", PASSWORD)
-        shared += (
-            "--cluster-enabled",
-            "yes",
-            "--cluster-node-timeout",
-            "1500",
-            "--repl-diskless-sync-delay",
-            "0",
-            "--repl-ping-replica-period",
-            "1",
-        )
+        shared += ("--cluster-enabled", "yes", "--cluster-node-timeout", "1500")
+        shared += ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
         self.engines = [
             Server(
                 port,

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
+import redis.sentinel
 
 from observatory.bus import Bus
+from observatory.bus.links.address import sentinels_of
 from observatory.engine import Engine
+from tests.rigs import PASSWORD, SENTINEL_PASSWORD, ClusterRig, SentinelRig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -21,6 +24,83 @@ if TYPE_CHECKING:
 
 DEBIAN_REDIS = shutil.which("redis-server")
 """Debian's own engine, an older Redis; its tests run where it is installed, as `.ci/run` does."""
+
+
+DEPLOYMENTS = tuple(
+    f"{kind}-{make}"
+    for kind in ("standalone", "sentinel", "cluster")
+    for make in ("valkey", *(["redis"] if DEBIAN_REDIS else []))
+)
+"""Where a bus can live: kind of deployment, and make of the engine."""
+
+
+class Fleet:
+    """Deployments of every kind, each started when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self._running: dict[str, Engine | SentinelRig | ClusterRig] = {}
+
+    def clean(self, name: str) -> str:
+        """Return the URL of the deployment *name*, which holds nothing."""
+        if name not in self._running:
+            self._running[name] = self._stack.enter_context(self._made(name))
+        running = self._running[name]
+        if isinstance(running, ClusterRig):
+            running.clear()
+        elif isinstance(running, SentinelRig):
+            running.primary.ask("FLUSHALL")
+        else:
+            running.start()
+            with redis.Redis.from_url(running.url) as client:
+                client.flushall()
+        return running.url
+
+    def close(self) -> None:
+        """End all of them."""
+        self._stack.close()
+
+    def _made(self, name: str) -> contextlib.AbstractContextManager[Engine | SentinelRig | ClusterRig]:
+        kind, _, make = name.partition("-")
+        binary = Path(DEBIAN_REDIS) if make == "redis" and DEBIAN_REDIS else None
+        if kind == "sentinel":
+            return SentinelRig(replicas=1, binary=binary)
+        if kind == "cluster":
+            return ClusterRig(binary=binary)
+        return Engine.temporary(binary=binary)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests of a module marked `everywhere` on every deployment, or on all `but` one kind.
+
+    What looks at keys by their plain names has nothing to find on a cluster, where the names are others.
+    """
+    mark = metafunc.definition.get_closest_marker("everywhere")
+    if mark is not None and "bus_url" in metafunc.fixturenames:
+        without = {mark.kwargs.get("but", ""), "cluster" if "raw" in metafunc.fixturenames else ""}
+        wanted = [name for name in DEPLOYMENTS if name.partition("-")[0] not in without]
+        params = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in wanted]
+        metafunc.parametrize("deployment", params, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[Fleet]:
+    """The deployments of this test run."""
+    built = Fleet()
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def deployment(request: pytest.FixtureRequest) -> str:
+    """Name of the deployment that a test runs on."""
+    return str(getattr(request, "param", DEPLOYMENTS[0]))
+
+
+@pytest.fixture
+def bus_url(fleet: Fleet, deployment: str) -> str:
+    """The URL of a deployment that holds nothing."""
+    return fleet.clean(deployment)
 
 
 @pytest.fixture
@@ -33,8 +113,15 @@ async def bus(bus_url: str) -> AsyncIterator[Bus]:
 @pytest.fixture
 def raw(bus_url: str) -> Iterator[Any]:
     """A plain redis-py client, as a foreign agent would use, and as the judge of what the engine holds."""
-    with redis.Redis.from_url(bus_url, decode_responses=True) as client:
-        yield client
+    if sentinels := sentinels_of(bus_url):
+        found = redis.sentinel.Sentinel(sentinels.hosts, sentinel_kwargs={"password": SENTINEL_PASSWORD})
+        with found.master_for(sentinels.name, password=PASSWORD, decode_responses=True) as client:
+            yield client
+        for sentinel in found.sentinels:
+            sentinel.close()
+    else:
+        with redis.Redis.from_url(bus_url, decode_responses=True) as client:
+            yield client
 
 
 @pytest.fixture(params=["valkey", *(["redis"] if DEBIAN_REDIS else [])])

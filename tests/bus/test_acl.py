@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from observatory.bus import Bus, CancelOutcome, DoNotRetry, PublishOutcome
-from observatory.bus.care.acl import MESSAGES, PASSWORD, ROLES, STEERING, role_named, rules, set_user
+from observatory.bus.care.acl import CLUSTER, MESSAGES, PASSWORD, ROLES, STEERING, role_named, rules, set_user
 from observatory.bus.care.audit import audit
 from observatory.bus.care.doctor import examine
 from observatory.bus.reads.letters import RequeueOutcome
@@ -258,7 +258,11 @@ async def lacks(admin: Any, command: str, duties: Any) -> bool:
     return any(row["object"] == command for row in admin.acl_log())
 
 
-@pytest.mark.parametrize("command", sorted(ROLES["agent"].commands - {"info"} - {one.command for one in MESSAGES}))
+ELSEWHERE = frozenset(one.command for one in (*MESSAGES, *CLUSTER))
+"""Tried out in `test_acl_messages` and in `test_cluster`."""
+
+
+@pytest.mark.parametrize("command", sorted(ROLES["agent"].commands - {"info"} - ELSEWHERE))
 async def test_an_agent_needs_each_of_its_commands(bus_url: str, command: str) -> None:
     """Without it, the engine refuses some part of the agent's duties."""
     with redis.Redis.from_url(bus_url, decode_responses=True) as admin:
@@ -271,7 +275,7 @@ async def test_an_agent_needs_each_of_its_commands(bus_url: str, command: str) -
         assert await lacks(admin, command, duties())
 
 
-@pytest.mark.parametrize("command", sorted(ROLES["observer"].commands - {"info"}))
+@pytest.mark.parametrize("command", sorted(ROLES["observer"].commands - {"info"} - {one.command for one in CLUSTER}))
 async def test_an_observer_needs_each_of_its_commands(bus_url: str, command: str) -> None:
     """Without it, the engine refuses some part of what there is to see."""
     with redis.Redis.from_url(bus_url, decode_responses=True) as admin:

@@ -22,6 +22,8 @@ from tests.conftest import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.everywhere
+
 LOW, NORMAL, HIGH = "cortex:tasks:low", "cortex:tasks:normal", "cortex:tasks:high"
 DELAYED, DEAD = "cortex:tasks:delayed", "cortex:tasks:dlq"
 SWARM = 6

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from observatory.bus import Bus
-from observatory.bus.keys import Keys
 from observatory.bus.talk.broadcasts import KEPT, Broadcasts, Hearing
 from observatory.engine import Engine
 from observatory.model.clock import SystemClock
@@ -23,13 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.everywhere(but="cluster")
+
 STREAM = "cortex:events:global"
 
 
 @contextlib.asynccontextmanager
 async def broadcasting(bus: Bus) -> AsyncIterator[Broadcasts]:
     """Broadcasts over the link of *bus*, as another process would have them."""
-    broadcasts = Broadcasts(bus.connection, Keys(), "tester", SystemClock())
+    broadcasts = Broadcasts(bus.connection, bus.keys, "tester", SystemClock())
     try:
         yield broadcasts
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from observatory.bus.tasks.delivery import Outcome, Settlement, settle_arguments
 from tests.bus.conftest import working
 from tests.bus.test_worker import Notebook
@@ -11,6 +13,8 @@ from tests.conftest import eventually
 
 if TYPE_CHECKING:
     from observatory.bus import Bus
+
+pytestmark = pytest.mark.everywhere
 
 
 async def test_a_plain_producer_is_served(bus: Bus, raw: Any) -> None:

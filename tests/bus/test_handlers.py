@@ -6,6 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from pydantic import BaseModel
 
 from observatory.bus import Bus, DoNotRetry, Handling, Snooze, TaskContext
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from observatory.bus.tasks.handlers import Proceed
+
+pytestmark = pytest.mark.everywhere
 
 NORMAL = Lane("shared", Priority.NORMAL)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from observatory.model.task import Task
 
+pytestmark = pytest.mark.everywhere
+
 LARGE = bytes(range(256)) * 4_000
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from observatory.bus import Bus
-from observatory.bus.keys import Keys
 from observatory.bus.talk.mail import MAILBOX_BOUND, Inbox, Letter, Mail, SendOutcome
 from observatory.engine import Engine
 from observatory.model.clock import ManualClock, SystemClock
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
     from observatory.model.clock import Clock
 
+pytestmark = pytest.mark.everywhere(but="cluster")
+
 BOX = "cortex:messages:pink"
 
 READER_THAT_HANGS = """
@@ -36,7 +37,7 @@ from observatory.bus.talk.mail import Mail
 from observatory.model.clock import SystemClock
 async def main():
     async with Bus.connect(os.environ["TEST_URL"]) as bus:
-        mail = Mail(bus.connection, Keys(), "doomed", SystemClock())
+        mail = Mail(bus.connection, bus.keys, "doomed", SystemClock())
         async for letter in mail.inbox("pink", lease_s=1.0):
             print(letter.id, flush=True)
             await asyncio.sleep(3600)
@@ -47,7 +48,7 @@ asyncio.run(main())
 @contextlib.asynccontextmanager
 async def mailing(bus: Bus, *, clock: Clock | None = None, consumer: str = "") -> AsyncIterator[Mail]:
     """Mail over the link of *bus*, as another process would have it."""
-    mail = Mail(bus.connection, Keys(), "tester", clock or SystemClock(), consumer=consumer)
+    mail = Mail(bus.connection, bus.keys, "tester", clock or SystemClock(), consumer=consumer)
     try:
         yield mail
     finally:

@@ -16,6 +16,8 @@ from tests.conftest import eventually
 if TYPE_CHECKING:
     from observatory.model.task import Task
 
+pytestmark = pytest.mark.everywhere
+
 
 class Desk:
     """A handler that holds every task until it is let go, and writes down what it began."""

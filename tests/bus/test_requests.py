@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from observatory.model.task import Task
 
+pytestmark = pytest.mark.everywhere(but="cluster")
+
 LANE = "cortex:tasks:normal"
 
 

@@ -17,6 +17,8 @@ from observatory.model.task import Task, TaskState
 from tests.bus.conftest import working
 from tests.conftest import eventually
 
+pytestmark = pytest.mark.everywhere
+
 
 class Notebook:
     """A handler that writes down what it was given."""

@@ -60,6 +60,7 @@ class Role:
 _ANYONE = (
     Grant("info", "the engine's version, when connecting; its vitals"),
     Grant("time", "every script reads the engine's clock"),
+    Grant("hget", "publish: is the id known? promote, delayed: the entry that waits"),
 )
 
 MESSAGES: Final = (
@@ -75,14 +76,21 @@ MESSAGES: Final = (
 )
 """What agents need besides, to send messages, to tell all, and to ask."""
 
+CLUSTER: Final = (
+    Grant("cluster|slots", "which node serves what"),
+    Grant("hsetnx", "the partitions of a new bus"),
+    Grant("cluster|info", "doctor: is every slot served?"),
+)
+"""What is needed besides on a cluster, and does no harm elsewhere; who only watches makes no bus."""
+
 _AGENT = (
     *_ANYONE,
+    *(grant for grant in CLUSTER if grant.command != "cluster|info"),
     Grant("evalsha", "every change is one script"),
     Grant("eval", "the script itself, where the engine does not know it yet"),
     Grant("xadd", "publish, dead letters, heartbeats, events"),
     Grant("xlen", "publish: is the lane full?"),
     Grant("sadd", "publish, take: register a named queue"),
-    Grant("hget", "publish: is the id known? promote: the entry that waited"),
     Grant("hset", "records, what waits for its time, last heartbeat"),
     Grant("hgetall", "the record of a task, to see what became of it"),
     Grant("hmget", "start, settle: read the record"),
@@ -123,6 +131,7 @@ STEERING: Final = (Grant("publish", "cancel, pause: tell the workers at once"),)
 
 _OBSERVER = (
     *_ANYONE,
+    *(grant for grant in CLUSTER if grant.command != "hsetnx"),
     Grant("evalsha_ro", "one look at the whole bus is one script that cannot write"),
     Grant("eval_ro", "the script itself, where the engine does not know it yet"),
     Grant("scan", "look, doctor: find queues and keys"),
@@ -138,7 +147,6 @@ _OBSERVER = (
     Grant("hmget", "look: event counts"),
     Grant("zcard", "how much waits for its time"),
     Grant("zrange", "delayed: what waits for its time"),
-    Grant("hget", "delayed: the entry that waits"),
     Grant("type", "doctor: keys of a wrong type"),
     Grant("memory|usage", "doctor: how large are the log and the dead letters?"),
     Grant("xinfo|consumers", "audit: does anybody take from a lane who writes no events?"),
@@ -176,7 +184,7 @@ def role_named(name: str) -> Role:
 
 
 def rules(role: Role, prefix: str, password: str = PASSWORD) -> tuple[str, ...]:
-    """Return the rules of ACL SETUSER that make a user of *role* and nothing more.
+    """Return the rules of ACL SETUSER that make a user of *role* and nothing more, on a cluster as elsewhere.
 
     Args:
         role: Its role.
@@ -184,7 +192,9 @@ def rules(role: Role, prefix: str, password: str = PASSWORD) -> tuple[str, ...]:
         password: Its password.
     """
     granted = (f"+{command}" for command in sorted(role.commands))
-    return ("reset", "on", f">{password}", f"~{prefix}:*", f"&{prefix}:*", *granted)
+    # Keys of a partition are tagged `{<prefix>:<number>}`, what is known of all of them `{<prefix>}`.
+    keys = (f"~{prefix}:*", f"~{{{prefix}}}:*", f"~{{{prefix}:*}}:*")
+    return ("reset", "on", f">{password}", *keys, f"&{prefix}:*", f"&{{{prefix}:*}}:*", *granted)
 
 
 def set_user(role: Role, prefix: str, user: str) -> str:

@@ -183,10 +183,13 @@ class TaskCalls(Connected):
 
     async def paused(self) -> dict[Lane, int]:
         """Return paused lanes, with the end of their pause in ms of server time; 0 where it has none."""
-        # A pause is set in all partitions alike.
+        # A pause is set in all partitions alike; each forgets one that is over when something is taken there.
         flat = await self.connection.command("HGETALL", self.keys.paused)
+        seconds, micros = await self.connection.command("TIME")
+        now = int(seconds) * 1000 + int(micros) // 1000
         found = {stream.decode(): int(till) for stream, till in zip(flat[::2], flat[1::2], strict=True)}
-        return {lane: till for stream, till in found.items() if (lane := self.keys.lane_of(stream)) is not None}
+        lanes = {lane: till for stream, till in found.items() if (lane := self.keys.lane_of(stream)) is not None}
+        return {lane: till for lane, till in lanes.items() if till == 0 or till > now}
 
     async def retention(self) -> Retention:
         """Return what the bus keeps of its log, its dead letters and its mailboxes."""

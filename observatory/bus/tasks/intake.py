@@ -102,7 +102,6 @@ class Intake:
         consumer: Consumer name.
         lease_s: Seconds after which a silent consumer's work may be taken over.
         max_deliveries: Deliveries after which an entry is poison.
-        unsure: A blocked read ended with a refusal: `take` is to find out what is wrong.
     """
 
     bus: Bus
@@ -120,7 +119,6 @@ class Intake:
     _blocked: bool = False
     _begin_known: bool = False
     _reader: aioredis.Redis | None = None
-    unsure: bool = False
     _woken: bool = False
     _cursors: dict[str, str] = field(default_factory=dict)
 
@@ -135,18 +133,18 @@ class Intake:
         """Return the place of *stream* in the order of urgency."""
         return self._rank[stream]
 
-    async def take(self, want: int, *, deadline_s: float = DEADLINE_S) -> Batch:
-        """Take up to *want* entries in the order of the lanes."""
-        self.unsure = False
+    async def take(self, want: int, most: int | None = None, *, deadline_s: float = DEADLINE_S) -> Batch:
+        """Take up to *want* entries in the order of the lanes, of the first *most* of them only."""
         streams = (
             self._streams if not self.order.weights else tuple(map(self.partition.keys.lane, self.order.lanes_now()))
         )
+        streams = streams[:most]
         patience = self._patience(streams)
         reply = await self.partition.link.call(
             "take", (self.group, self.consumer, want, *patience), streams, deadline_s=deadline_s
         )
         rows, due, avoid, remade = reply
-        self._avoid = frozenset(stream.decode() for stream, _ in avoid)
+        self._avoid = self._avoid.difference(streams).union(stream.decode() for stream, _ in avoid)
         visited = set(streams) - self._avoid if len(rows) < want else set()
         await self._note_groups({stream.decode() for stream in remade}, visited)
         entries = tuple(
@@ -191,7 +189,6 @@ class Intake:
             return []
         except ResponseError:
             # The lane or its group went away under the read (NOGROUP, WRONGTYPE, UNBLOCKED): `take` finds out which.
-            self.unsure = True
             return []
         finally:
             self._blocked = self._woken = False

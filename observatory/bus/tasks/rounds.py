@@ -1,9 +1,9 @@
 """How one worker serves all partitions of a bus: it waits at one of them, its home, and goes round the others.
 
-Within a partition priority is strict. Across partitions a task waits for a less urgent one at most as long as a
-handler runs, and `LOOK_EVERY_S` more: so often a worker looks at what waits where, and then serves the most urgent
-partition first, among equals the one that it has not served for longest, so that no partition starves. Elsewhere than
-on a cluster there is one partition, and nothing to go round.
+Within a partition priority is strict. Across partitions a task waits for less urgent ones at most as long as a
+handler runs, and `LOOK_EVERY_S` more: so often a worker looks at what waits where. It serves the most urgent lanes of
+all first, among equals the partition that it has not served for longest, so that none starves. Elsewhere than on a
+cluster there is one partition, and nothing to go round.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S: Final = 0.25
 """Seconds between two looks at what waits in which partition."""
+
+LOOK_AGAIN_S: Final = 0.02
+"""Seconds after which a look is too old to serve something less urgent by it."""
 
 VISIT_S: Final = 1.0
 """Seconds that a partition is given to answer, where others may have work: its node may be gone."""
@@ -62,7 +65,8 @@ class Rounds:
             for partition in bus.partitions
         }
         self._home = self._intakes[home_of(consumer, tuple(self._intakes))]
-        self._urgency: dict[int | None, int] = {self._home.partition.number: 0}
+        self._urgency: dict[int | None, int] = {}
+        self._urgent = 0
         self._due: dict[int | None, float] = {}
         self._looked_at = -math.inf
         self._looks: set[asyncio.Task[None]] = set()
@@ -80,23 +84,41 @@ class Rounds:
             return await self._home.take(want)
         if self._bus.clock.monotonic() - self._looked_at >= LOOK_EVERY_S:
             await self._look()
-        if self._home.unsure:
-            self._urgency[self._home.partition.number] = 0
         while self._urgency:
             number = min(self._urgency, key=lambda one: (self._urgency[one], self._served.get(one, 0)))
-            self._takes += 1
-            self._served[number] = self._takes
-            try:
-                batch = await self._intakes[number].take(want, deadline_s=VISIT_S)
-            except BusError as error:
-                log.warning("partition %s: %s", number, error)
-                batch = Batch((), -1)
-            if len(batch.entries) < want:
-                self._urgency.pop(number, None)
-                self._note_due(number, batch.next_due_ms)
+            if self._urgency[number] > self._urgent and self._is_old():
+                # Before anything less urgent than what was served last, make sure that there is nothing else.
+                await self._look()
+                self._urgent = len(self._order.lanes())
+                continue
+            self._urgent = self._urgency[number]
+            batch = await self._take_from(number, want)
             if batch.entries:
                 return batch
-        return Batch((), self._next_due_ms())
+        # Before it waits at home this learns what is wrong there: groups that are gone, lanes that somebody paused.
+        batch = await self._take_from(self._home.partition.number, want)
+        return batch if batch.entries else Batch((), self._next_due_ms())
+
+    async def _take_from(self, number: int | None, want: int) -> Batch:
+        """Take from one partition, and from no lane of it that is less urgent than what waits in another."""
+        self._takes += 1
+        self._served[number] = self._takes
+        lanes = len(self._order.lanes())
+        others = min((urgency for other, urgency in self._urgency.items() if other != number), default=lanes)
+        urgency = self._urgency.get(number, 0)
+        most = max(others, urgency) if urgency and not self._order.weights else lanes
+        try:
+            batch = await self._intakes[number].take(want, most, deadline_s=VISIT_S)
+        except BusError as error:
+            log.warning("partition %s: %s", number, error)
+            batch, most = Batch((), -1), lanes
+        if len(batch.entries) < want:
+            self._note_due(number, batch.next_due_ms)
+            if most < lanes:
+                self._urgency[number] = most + 1
+            else:
+                self._urgency.pop(number, None)
+        return batch
 
     async def wait(self, next_due_ms: int, held: Collection[tuple[str, str]]) -> list[tuple[Delivery, bool]]:
         """Block at home until an entry arrives there, something is due, or it is time to look round again.
@@ -105,8 +127,8 @@ class Rounds:
         """
         if len(self._intakes) == 1:
             return await self._home.wait(next_due_ms, BLOCK_MS, held)
-        left_s = self._looked_at + LOOK_EVERY_S - self._bus.clock.monotonic()
-        return await self._home.wait(next_due_ms, round(min(max(left_s * 1000, 1), BLOCK_MS)), held)
+        left_s = max(self._looked_at + LOOK_EVERY_S - self._bus.clock.monotonic(), 0.0)
+        return await self._home.wait(next_due_ms, min(round(left_s * 1000), BLOCK_MS), held)
 
     def wake(self) -> None:
         """End a blocked read, or keep the next one from beginning, and look round at once."""
@@ -175,6 +197,9 @@ class Rounds:
             await asyncio.wait(self._looks)
         await self._home.close()
 
+    def _is_old(self) -> bool:
+        return self._bus.clock.monotonic() - self._looked_at > LOOK_AGAIN_S
+
     async def _look(self) -> None:
         """Ask every node what waits in its partitions; one that does not answer in time is not waited for."""
         self._looked_at = self._bus.clock.monotonic()
@@ -213,7 +238,7 @@ class Rounds:
             if urgency < 0:
                 self._urgency.pop(partition.number, None)
             else:
-                self._urgency[partition.number] = 0 if self._order.weights else urgency
+                self._urgency[partition.number] = 1 if self._order.weights else urgency
 
     def _note_due(self, number: int | None, due_ms: int) -> None:
         self._due[number] = math.inf if due_ms < 0 else self._bus.clock.monotonic() + due_ms / 1000
