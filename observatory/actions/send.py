@@ -29,7 +29,7 @@ async def _plan(bus: Bus, request: SendTask) -> Selection:
     if await bus.record(task.id) is not None:
         return Selection((), (SkippedItem(task.id, ALREADY_THERE),))
     label = f"{line(task.type, 64)} ({len(task.payload):,} bytes)" + (f" in {task.delay_s:g} s" if task.delay_s else "")
-    return Selection((PlannedItem(task.id, "", bus.keys.lane(task.lane), label),))
+    return Selection((PlannedItem(task.id, "", bus.stream_for(task), label),))
 
 
 async def _execute(bus: Bus, request: SendTask, items: tuple[PlannedItem, ...]) -> Outcome:

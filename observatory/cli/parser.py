@@ -44,8 +44,9 @@ def add_global_flags(parser: argparse.ArgumentParser, *, theme: bool = False) ->
         "--url",
         default=argparse.SUPPRESS,
         metavar="URL",
-        help="the bus: redis://[user:password@]host[:port][/db], rediss://… or unix:///path "
-        "(or OBSERVATORY_URL, which keeps the password out of the process list)",
+        help="the bus: redis://[user:password@]host[:port][/db], unix:///path, "
+        "redis+sentinel://host,host/<primary>, redis+cluster://host,host, with TLS rediss://…, rediss+sentinel://… "
+        "or rediss+cluster://… (or OBSERVATORY_URL, which keeps the password out of the process list)",
     )
     group.add_argument(
         "--context", default=argparse.SUPPRESS, metavar="NAME", help="one of the buses that the settings file names"

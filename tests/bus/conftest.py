@@ -71,15 +71,16 @@ class Fleet:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests of a module marked `everywhere` on every deployment, or on all `but` one kind.
+    """Run tests of a module marked `everywhere` on every deployment, or on all `but` one kind; some only to `soak`.
 
     What looks at keys by their plain names has nothing to find on a cluster, where the names are others.
     """
     mark = metafunc.definition.get_closest_marker("everywhere")
-    if mark is not None and "bus_url" in metafunc.fixturenames:
+    wanted = mark is not None and (metafunc.config.getoption("--soak") or not mark.kwargs.get("soak"))
+    if mark is not None and wanted and "bus_url" in metafunc.fixturenames:
         without = {mark.kwargs.get("but", ""), "cluster" if "raw" in metafunc.fixturenames else ""}
-        wanted = [name for name in DEPLOYMENTS if name.partition("-")[0] not in without]
-        params = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in wanted]
+        names = [name for name in DEPLOYMENTS if name.partition("-")[0] not in without]
+        params = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
         metafunc.parametrize("deployment", params, indirect=True)
 
 

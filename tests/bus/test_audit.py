@@ -22,7 +22,7 @@ from tests.conftest import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = pytest.mark.everywhere
+pytestmark = pytest.mark.everywhere(soak=True)
 
 LOW, NORMAL, HIGH = "cortex:tasks:low", "cortex:tasks:normal", "cortex:tasks:high"
 DELAYED, DEAD = "cortex:tasks:delayed", "cortex:tasks:dlq"

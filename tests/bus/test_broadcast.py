@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.everywhere(but="cluster")
+pytestmark = pytest.mark.everywhere(but="cluster", soak=True)
 
 STREAM = "cortex:events:global"
 

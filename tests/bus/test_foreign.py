@@ -14,7 +14,7 @@ from tests.conftest import eventually
 if TYPE_CHECKING:
     from observatory.bus import Bus
 
-pytestmark = pytest.mark.everywhere
+pytestmark = pytest.mark.everywhere(soak=True)
 
 
 async def test_a_plain_producer_is_served(bus: Bus, raw: Any) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from observatory.model.task import Task
 
-pytestmark = pytest.mark.everywhere
+pytestmark = pytest.mark.everywhere(soak=True)
 
 LARGE = bytes(range(256)) * 4_000
 

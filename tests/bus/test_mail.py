@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from observatory.model.clock import Clock
 
-pytestmark = pytest.mark.everywhere(but="cluster")
+pytestmark = pytest.mark.everywhere(but="cluster", soak=True)
 
 BOX = "cortex:messages:pink"
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from observatory.model.task import Task
 
-pytestmark = pytest.mark.everywhere(but="cluster")
+pytestmark = pytest.mark.everywhere(but="cluster", soak=True)
 
 LANE = "cortex:tasks:normal"
 

@@ -15,7 +15,7 @@ from observatory.bus.payloads.payload import Payload, written
 from observatory.bus.reads import browse
 from observatory.bus.tasks.outbox import Order, Outbox
 from observatory.bus.tasks.publisher import DEDUPE_TTL_S, Published
-from observatory.bus.tasks.publishers import Publishers
+from observatory.bus.tasks.publishers import Publishers, deciding
 from observatory.model.errors import BusUnreachableError, UsageError
 from observatory.model.retention import Retention
 from observatory.model.snapshot import LinkState
@@ -155,6 +155,10 @@ class TaskCalls(Connected):
     async def _publish_request(self, task: NewTask) -> Published:
         """Publish the task of a request, whose answer nobody would wait for once the bus can be reached again."""
         return await self._publish_now(Order(await stowed(self.blobs, task), "", DEDUPE_TTL_S, durable=False))
+
+    def stream_for(self, task: NewTask) -> str:
+        """Return the key of the lane that *task* goes to, if it is published without a dedupe key."""
+        return self.partitions.of(deciding(task)).keys.lane(task.lane)
 
     async def cancel(self, task_id: str) -> CancelOutcome:
         """Take a task back, wherever it is; who runs it learns of it within milliseconds."""
