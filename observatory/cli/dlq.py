@@ -76,16 +76,15 @@ def run_list(args: argparse.Namespace) -> int:
     from observatory.model.listing import Ask
 
     wanted = filter_of(args.filter, DEAD_LETTERS)
-    where = wanted.matches if wanted else None
     limit = limit_of(args)
     _check(*([args.after] if args.after else []))
     key = _key_of(args.group_by)
 
     async def show(bus: Bus) -> int:
         if key:
-            return await _show_causes(bus, key, Ask(args.after, limit=READ, where=where, most=READ), args)
+            return await _show_causes(bus, key, Ask(args.after, limit=READ, where=wanted, most=READ), args)
         with about(f"cannot read {bus.keys.dead_letters}"):
-            page = await bus.reads.dead_letters(Ask(args.after, limit=limit, where=where, most=args.search))
+            page = await bus.reads.dead_letters(Ask(args.after, limit=limit, where=wanted, most=args.search))
         return show_page(
             page,
             name="dead letters",

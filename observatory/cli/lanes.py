@@ -132,7 +132,7 @@ def run_entries(args: argparse.Namespace) -> int:
         cursor=args.after,
         limit=limit_of(args),
         newest_first=not args.oldest,
-        where=wanted.matches if wanted else None,
+        where=wanted,
         most=args.search,
     )
 

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         cursor=args.after,
         limit=limit_of(args),
         newest_first=args.newest,
-        where=wanted.matches if wanted else None,
+        where=wanted,
         most=args.search,
     )
 

@@ -54,7 +54,7 @@ def run_tasks(args: argparse.Namespace) -> int:
     from observatory.model.listing import Ask
 
     wanted = filter_of(args.filter, TASKS)
-    ask = Ask(cursor=args.after, limit=limit_of(args), where=wanted.matches if wanted else None, most=args.search)
+    ask = Ask(cursor=args.after, limit=limit_of(args), where=wanted, most=args.search)
 
     async def look(bus: Bus) -> int:
         from observatory.live.detail import piece_of_tasks

@@ -45,7 +45,8 @@ class Ask:
         limit: Rows at most, at least 1. Fewer may come, also where more follow: only `Page.after` and `Page.before`
             say whether the list goes on.
         newest_first: The order of the list; else oldest first.
-        where: Only rows that pass it; None for all.
+        where: Only rows that pass it; None for all. A `Filter` is better than any other test: what it says of lanes
+            and times is used to look only where there can be such rows.
         most: Rows that are looked at while searching; the page says how many were.
     """
 

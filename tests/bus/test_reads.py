@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from observatory.model.errors import BusError, UsageError
+from observatory.model.filter import Filter
+from observatory.model.filter.listed import ENTRIES, PENDING
 from observatory.model.listing import Ask, EntryState, PendingScope, at_time
 from observatory.model.task import EntryId
 from observatory.model.wire import Malformed
@@ -314,3 +316,44 @@ async def test_work_that_waits_for_its_turn_is_nobodys(bus: Bus) -> None:
 
 async def _pending(bus: Bus, count: int) -> bool:
     return (await bus.reads.pending(Ask())).total == count
+
+
+def compiled(text: str, fields: Any) -> Any:
+    """Return a filter, at a present long after all that these tests write."""
+    return Filter(text, fields, now_ms=10**12)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_a_filter_that_names_a_time_reads_only_there(bus: Bus, plain: Any, newest_first: bool) -> None:
+    """Of two thousand entries, those of a stretch are found by looking at little more than them."""
+    with plain.pipeline(transaction=False) as pipe:
+        for number in range(2000):
+            pipe.xadd(HIGH, {"type": "t", "id": f"t-{number}"}, id=f"{100_000_000_000 + number * 1000}-0")
+        pipe.execute()
+    plain.xgroup_create(HIGH, "agents", id="0")
+    give(plain, HIGH, "agents", "pink", 2000)
+    stretch = f"{100_000_700_000}..{100_000_704_000}"
+    entries = Ask(where=compiled(f"at:{stretch}", ENTRIES), newest_first=newest_first)
+    pending = Ask(where=compiled(f"arrived:{stretch}", PENDING), newest_first=newest_first)
+    for page in (await bus.reads.entries(HIGH, entries), await bus.reads.pending(pending)):
+        assert sorted(row.task_id for row in page.items) == [f"t-{number}" for number in range(700, 705)]
+        assert page.searched is not None
+        assert page.searched <= 7
+        assert (page.total, page.after) == (2000, None)
+    nowhere = Ask(where=compiled("arrived>100000704000 arrived<100000700000", PENDING))
+    assert (await bus.reads.pending(nowhere)).searched == 0
+
+
+async def test_a_filter_that_names_a_lane_leaves_the_others_alone(bus: Bus, plain: Any) -> None:
+    """They are counted and not searched; what an entry says decides only where who holds it does not."""
+    spread(plain)
+    scope = PendingScope(streams=(LOW, HIGH, "cortex:tasks:coding:low"))
+    every = (await bus.reads.pending(Ask(), scope)).total
+    low = await bus.reads.pending(Ask(limit=1000, where=compiled("queue:coding", PENDING)), scope)
+    assert {row.lane for row in low.items} == {"coding:low"}
+    assert (low.searched, low.total) == (len(low.items), every)
+    both = await bus.reads.pending(Ask(limit=1000, where=compiled("agent:pink type:t1", PENDING)), scope)
+    plainly = await bus.reads.pending(
+        Ask(limit=1000, where=lambda row: row.hold.agent == "pink" and row.type == "t1"), scope
+    )
+    assert [row.key for row in both.items] == [row.key for row in plainly.items] != []

@@ -2,7 +2,8 @@
 -- A piece of what was given and not acknowledged, merged over streams and groups in the order of (entry id, place of
 -- the stream, group). At any number of pending entries it costs the same.
 -- KEYS: streams, sorted. ARGV: prefix, longest value, count, 1 if upwards, group or '', consumer or '', then the cursor:
---   entry id or '' for the end, place of its stream, its group, 1 if a row that stands just there belongs to the piece.
+--   entry id or '' for the end, place of its stream, its group, 1 if a row that stands just there belongs to the piece;
+--   then a digit for each stream, 0 if it is only counted.
 -- Returns {total, rows, 1 if there is more}; a row is {place of the stream, group, id, consumer, idle ms, deliveries,
 --   what `shown` says of its entry or false}.
 
@@ -23,6 +24,7 @@ local function add_list(place, stream, group)
   if held == 0 then return end
   total = total + held
   lowest, highest = math.min(lowest, id_ms(summary[2])), math.max(highest, id_ms(summary[3]))
+  if string.sub(ARGV[11], place, place) == '0' then return end
   lists[#lists + 1] = {place = place, stream = stream, group = group}
 end
 
@@ -34,7 +36,7 @@ for place, stream in ipairs(KEYS) do
     if meant and info['pending'] > 0 then add_list(place, stream, info['name']) end
   end
 end
-if total == 0 then return {0, {}, 0} end
+if #lists == 0 then return {total, {}, 0} end
 
 -- One row of each list can stand at the cursor's own id, on its other side; and one more tells that there is more.
 local WANTED = count + 1 + #lists

@@ -35,8 +35,8 @@ async def page_of_entries(link: Link, keys: Keys, stream: str, ask: Ask) -> Page
         BusError: It cannot be read.
     """
     if stream == keys.delayed:
-        return await paged(ask, partial(_delayed, link, keys, ask), _key)
-    return await paged(ask, partial(read_window, link, keys, stream, ask, longest=longest(ask)), _key)
+        return await paged(ask, partial(_delayed, link, keys, ask), _key, time="at")
+    return await paged(ask, partial(read_window, link, keys, stream, ask, longest=longest(ask)), _key, time="at")
 
 
 async def one_entry(link: Link, keys: Keys, stream: str, key: str) -> EntryRow | None:

@@ -60,7 +60,7 @@ async def page_of_letters(link: Link, keys: Keys, *, after: str | None, limit: i
 
 async def piece_of_letters(link: Link, keys: Keys, ask: Ask) -> Page[DeadLetter]:
     """Return a piece of the dead letters, in either direction; values above 64 KB are cut."""
-    return await paged(ask, partial(_window, link, keys, ask), lambda letter: letter.entry_id)
+    return await paged(ask, partial(_window, link, keys, ask), lambda letter: letter.entry_id, time="died")
 
 
 async def _window(link: Link, keys: Keys, ask: Ask, place: Place, count: int) -> Window[DeadLetter]:

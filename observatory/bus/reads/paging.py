@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from math import isinf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from observatory.model.errors import UsageError
-from observatory.model.listing import Ask, Page
+from observatory.model.filter import ALL, Filter, Interval
+from observatory.model.listing import Ask, Page, at_time
 from observatory.model.task import EntryId
 from observatory.model.text import line
 
@@ -53,13 +56,16 @@ class Window(Generic[Row]):
     total: int | None
 
 
-async def paged(ask: Ask, read: Callable[[Place, int], Awaitable[Window[Row]]], key: Callable[[Row], str]) -> Page[Row]:
+async def paged(
+    ask: Ask, read: Callable[[Place, int], Awaitable[Window[Row]]], key: Callable[[Row], str], *, time: str = ""
+) -> Page[Row]:
     """Answer *ask* from as few windows as it takes: one where there is no test.
 
     Args:
         ask: What is wanted.
         read: Reads the window of at most so many rows that begins at a place.
         key: Key of a row.
+        time: Name of the field that filters call the time by which the list is ordered, and keys begin with, in ms.
 
     Raises:
         UsageError: The ask makes no sense.
@@ -69,7 +75,10 @@ async def paged(ask: Ask, read: Callable[[Place, int], Awaitable[Window[Row]]], 
     found: list[Row] = []
     searched = 0
     first = ""
-    place = Place(ask.cursor, ask.inclusive)
+    within = ask.where.bounds(time) if time and isinstance(ask.where, Filter) else ALL
+    if within.empty:
+        return Page((), None, None, searched=0)
+    place = _start(ask, within)
     while True:
         count = ask.limit if ask.where is None else min(WINDOW, ask.most - searched)
         window = await read(place, count)
@@ -81,6 +90,9 @@ async def paged(ask: Ask, read: Callable[[Place, int], Awaitable[Window[Row]]], 
             place = Place(key(row))
             first = first or place.cursor
             searched += 1
+            if within is not ALL and _beyond(place.cursor, within, ascending=ask.ascending):
+                more = False
+                break
             if ask.where is None or ask.where(row):
                 found.append(row)
         done = ask.where is None or len(found) == ask.limit or searched >= ask.most
@@ -95,6 +107,22 @@ async def paged(ask: Ask, read: Callable[[Place, int], Awaitable[Window[Row]]], 
         total=window.total,
         searched=None if ask.where is None else searched,
     )
+
+
+def _start(ask: Ask, within: Interval) -> Place:
+    """Return where to begin: at the cursor, or at the first time that a row can have."""
+    end = within.low if ask.ascending else within.high
+    if ask.cursor or isinf(end):
+        return Place(ask.cursor, ask.inclusive)
+    return Place(at_time(max(int(end), 0), newest_first=not ask.ascending))
+
+
+def _beyond(key: str, within: Interval, *, ascending: bool) -> bool:
+    """Say whether no row from *key* on can have a time that is wanted."""
+    digits = re.match(r"\d+", key)
+    if digits is None:
+        return False
+    return int(digits[0]) > within.high if ascending else int(digits[0]) < within.low
 
 
 def longest(ask: Ask) -> int:

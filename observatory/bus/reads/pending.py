@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from observatory.bus.reads.observe import PARKED
 from observatory.bus.reads.paging import Place, Window, checked_id, longest, paged
 from observatory.model.agent import agent_of
+from observatory.model.filter import Filter
 from observatory.model.listing import Hold, PendingRow
 from observatory.model.task import SHARED, Lane, Priority
 from observatory.model.wire import pairs, read_entry
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from observatory.bus.keys import Keys
     from observatory.bus.links.link import Link, Reply
+    from observatory.model.filter import FieldValue
     from observatory.model.listing import Ask, Page, PendingScope
 
 
@@ -28,7 +30,7 @@ async def page_of_pending(link: Link, keys: Keys, ask: Ask, scope: PendingScope)
         UsageError: The cursor is no place in this list.
         BusError: A stream cannot be read.
     """
-    return await paged(ask, partial(_window, link, keys, ask, scope), lambda row: row.key)
+    return await paged(ask, partial(_window, link, keys, ask, scope), lambda row: row.key, time="arrived")
 
 
 async def _window(  # noqa: PLR0917 (the first four are bound once, the last two change from window to window)
@@ -38,9 +40,18 @@ async def _window(  # noqa: PLR0917 (the first four are bound once, the last two
     if not streams:
         return Window((), more=False, total=0)
     cursor = _cursor(place.cursor, streams, upwards=ask.ascending != place.inclusive)
-    args = (longest(ask), count, int(ask.ascending), scope.group, scope.consumer, *cursor, int(place.inclusive))
+    can = ask.where if isinstance(ask.where, Filter) else None
+    read = "".join(str(int(can is None or can.may_match(_known_of(keys, stream)))) for stream in streams)
+    where = (*cursor, int(place.inclusive), read)
+    args = (longest(ask), count, int(ask.ascending), scope.group, scope.consumer, *where)
     total, rows, more = await link.call("pending", args, streams)
-    return Window([_row(keys, streams, row) for row in rows], bool(more), total)
+    return Window([_row(keys, streams, row, can) for row in rows], bool(more), total)
+
+
+def _known_of(keys: Keys, stream: str) -> dict[str, FieldValue]:
+    """Return what a filter can know of all rows of one lane."""
+    lane = keys.lane_of(stream)
+    return {"lane": stream} if lane is None else {"lane": stream, "queue": lane.queue, "priority": str(lane.priority)}
 
 
 def _cursor(cursor: str, streams: Sequence[str], *, upwards: bool) -> tuple[str, float, str]:
@@ -61,7 +72,8 @@ def _cursor(cursor: str, streams: Sequence[str], *, upwards: bool) -> tuple[str,
     return entry_id, place + 1 if there else place + 0.5, group
 
 
-def _row(keys: Keys, streams: Sequence[str], row: Reply) -> PendingRow:
+def _row(keys: Keys, streams: Sequence[str], row: Reply, can: Filter[PendingRow] | None) -> PendingRow:
+    """Make a row; what the entry says is read only if *can* does not rule the row out by who holds it."""
     place, group, ident, consumer, idle, deliveries, entry = row
     stream, entry_id = streams[place - 1], ident.decode()
     lane = keys.lane_of(stream) or Lane(SHARED, Priority.NORMAL)
@@ -70,8 +82,20 @@ def _row(keys: Keys, streams: Sequence[str], row: Reply) -> PendingRow:
     key = f"{entry_id} {stream} {_text(group)}"
     if entry is None:
         return PendingRow(key, stream, str(lane), entry_id, hold, gone=True)
+    if can is not None and not can.may_match(_known_of(keys, stream) | _known_of_hold(hold)):
+        return PendingRow(key, stream, str(lane), entry_id, hold)
     item = read_entry(lane, entry_id, pairs(entry[3]))
     return PendingRow(key, stream, str(lane), entry_id, hold, task_id=item.id, type=getattr(item, "type", ""))
+
+
+def _known_of_hold(hold: Hold) -> dict[str, FieldValue]:
+    return {
+        "agent": hold.agent or None,
+        "idle": hold.idle_ms / 1000,
+        "deliveries": hold.deliveries,
+        "consumer": hold.consumer,
+        "group": hold.group,
+    }
 
 
 def _text(value: bytes) -> str:

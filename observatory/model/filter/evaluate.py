@@ -66,6 +66,8 @@ class Filter(Generic[R]):
         """Say whether *row* is known to match."""
         return self._ask_row(row) is True
 
+    __call__ = matches
+
     def may_match(self, known: Mapping[str, FieldValue]) -> bool:
         """Say whether a row of which only *known* is known could match.
 
