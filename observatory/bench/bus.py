@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import redis.asyncio as aioredis
 from redis.exceptions import NoScriptError
 
+from observatory.bench import cluster
 from observatory.bench.frame import Bound, Figure, alternate, percentile, summarised
 from observatory.bench.steady import Steady
 from observatory.bus import Bus, TaskContext
@@ -92,6 +93,7 @@ async def figures(*, quick: bool) -> list[Figure]:
                     rounds=1,
                     bound=Bound(must=1_000, aim=600, lower=True),
                 ),
+                *await cluster.figures(quick=quick),
             ]
 
 
