@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from observatory.bus import Bus
     from observatory.cli.parser import Parser, Verbs
-    from observatory.model.snapshot import AgentView, LaneView, Snapshot
+    from observatory.model.snapshot import AgentView, LaneView, Quantiles, Snapshot
 
 RATES_S = 0.5
 """Seconds between the two looks that rates are made of, for a person, who does not notice them."""
@@ -108,6 +108,8 @@ def as_text(snapshot: Snapshot) -> Iterator[str]:
     yield ""
     yield line(_dead_letters(snapshot))
     yield f"delayed: {number(snapshot.delayed)}"
+    yield f"waited: {_latency(snapshot.flow.wait, snapshot.flow.window_s)}"
+    yield f"ran: {_latency(snapshot.flow.run, snapshot.flow.window_s)}"
 
 
 def _is_news(lane: LaneView) -> bool:
@@ -153,6 +155,19 @@ def _agent_row(agent: AgentView) -> tuple[str, ...]:
         agent.task or NONE,
         age(agent.task_age_s, none=UNKNOWN if agent.task else NONE),
     )
+
+
+def _latency(found: Quantiles, window_s: float) -> str:
+    """Tell a distribution with how many samples it rests on; quantiles that rest on too few are marked."""
+    if not found.samples:
+        return f"{UNKNOWN}, nothing in the last {window_s:.0f} s"
+    told = [
+        f"p{share * 100:.0f} {age(value / 1000)}{'' if found.confident(share) else '?'}"
+        for share, value in ((0.5, found.p50), (0.95, found.p95), (0.99, found.p99))
+        if value is not None
+    ]
+    few = ", too few to be sure of what has a ?" if not found.confident(0.99) else ""
+    return f"{'  '.join(told)}  ({found.samples:,} samples in {window_s:.0f} s{few})"
 
 
 def _dead_letters(snapshot: Snapshot) -> str:

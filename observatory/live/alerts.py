@@ -87,9 +87,9 @@ class AlertKeeper:
         self._forget()
         return changes
 
-    def told(self, snapshot: Snapshot) -> Snapshot:
-        """Return *snapshot* with the alerts as they stand."""
-        return replace(snapshot, alerts=self._alerts.alerts, alert_problems=self.problems)
+    def told(self, snapshot: Snapshot, changes: tuple[Change, ...] = ()) -> Snapshot:
+        """Return *snapshot* with the alerts as they stand, and with *changes*, which `observe` returned."""
+        return replace(snapshot, alerts=self._alerts.alerts, alert_changes=changes, alert_problems=self.problems)
 
     def acknowledge(self, ident: str, *, by: str, until_ms: int | None = None, reason: str = "") -> bool:
         """Take note that somebody has seen a firing alert, until it is over, gets worse, or *until_ms* passes.

@@ -162,8 +162,8 @@ class LiveSource:
             seen = self._clock.monotonic()
             self._last = self._assembler.add(observation, link, seen=seen, sequence=sequence)
         if self._alerts is not None:
-            self._alerts.observe(self._last)
-            self._last = self._alerts.told(self._last)
+            changes = self._alerts.observe(self._last)
+            self._last = self._alerts.told(self._last, changes)
         return self._last
 
     async def _pause(self) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from observatory.model.agent import AgentState
-    from observatory.model.alert import Alert
+    from observatory.model.alert import Alert, Change
     from observatory.model.event import Event
     from observatory.model.task import Priority
 
@@ -320,6 +320,7 @@ class Snapshot:
         events: The newest facts, newest first.
         engine: The server.
         alerts: What fires, worst first, then what is about to and what was over lately; none where nobody watches.
+        alert_changes: What happened to alerts since the snapshot before; those with `tell` are to be told.
         alert_problems: What keeps alerts from being told or remembered, in words.
         sequence: Grows by one with each new snapshot of a source.
     """
@@ -336,6 +337,7 @@ class Snapshot:
     engine: EngineView = field(default_factory=EngineView)
     sequence: int = 0
     alerts: tuple[Alert, ...] = ()
+    alert_changes: tuple[Change, ...] = ()
     alert_problems: tuple[str, ...] = ()
 
     @property

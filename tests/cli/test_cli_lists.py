@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,3 +172,13 @@ def test_wide_characters_are_shortened_by_their_width() -> None:
     head, first, _ = table(("NAME", "COUNT"), rows, right=("COUNT",), width=22)
     assert first == "日本語日…  123,456,789"
     assert head.endswith("COUNT")
+
+
+def test_status_tells_how_long_tasks_waited_and_of_how_many_it_knows(bus_cli: Cli, raw: redis.Redis) -> None:
+    """Without samples latency is unknown; with few, what rests on too few is marked."""
+    assert "waited: ?, nothing in the last 60 s" in bus_cli("status", "--rates", "0").out
+    day = datetime.now(UTC).date().isoformat()
+    for number in range(10):
+        raw.xadd(f"cortex:events:{day}", {"kind": "taken", "task": f"t-{number}", "attempt": "1", "ms": "2000"})
+    told = next(line for line in bus_cli("status", "--rates", "0").out.splitlines() if line.startswith("waited: "))
+    assert told.startswith("waited: p50 2.0s  p95 2.0s?  p99 2.0s?  (10 samples in 60 s, too few")

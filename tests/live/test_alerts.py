@@ -86,13 +86,16 @@ async def test_a_snapshot_shows_what_fires(bus: Bus, plain: redis.Redis) -> None
         assert (await anext(shots)).alerts == ()
         for _ in range(12):
             plain.xadd("cortex:tasks:high", {"type": "t"})
-        (alert,) = (await anext(shots)).alerts
+        shot = await anext(shots)
+        assert [(change.kind, change.tell) for change in shot.alert_changes] == [(ChangeKind.FIRED, True)]
+        (alert,) = shot.alerts
         assert (alert.id, alert.state, alert.severity, alert.value) == (
             "backlog/high",
             AlertState.FIRING,
             Severity.WARN,
             12.0,
         )
+        assert (await anext(shots)).alert_changes == ()
         plain.delete("cortex:tasks:high")
         shot = await first(shots, lambda shot: shot.alerts[0].state is AlertState.RESOLVED)
     assert shot.alert_problems == ()

@@ -111,6 +111,9 @@ AGENTS: Final[FieldSet[AgentView]] = FieldSet(
         Field("queue", Kind.NAME, lambda row: row.capabilities, "what it serves", aliases=("capability",), words=True),
         Field("version", Kind.NAME, lambda row: row.version, "its version", words=True),
         Field("processes", Kind.NUMBER, lambda row: row.processes, "processes under its name"),
+        Field("type", Kind.NAME, lambda row: _known(row.task_type), "kind of its current task", words=True),
+        Field("stuck", Kind.FLAG, lambda row: row.stuck, "at its task for longer than 99 of 100 of that type"),
+        Field("rate", Kind.NUMBER, lambda row: row.rate, "tasks it completes per second"),
     ),
 )
 """What agents can be filtered by."""
