@@ -71,7 +71,7 @@ class Fleet:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests of a module marked `everywhere` on every deployment, or on all `but` one kind; some only to `soak`.
+    """Run what is marked `everywhere` on every deployment: on all `but` one kind, of one `make`, or only to `soak`.
 
     What looks at keys by their plain names has nothing to find on a cluster, where the names are others.
     """
@@ -79,7 +79,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     wanted = mark is not None and (metafunc.config.getoption("--soak") or not mark.kwargs.get("soak"))
     if mark is not None and wanted and "bus_url" in metafunc.fixturenames:
         without = {mark.kwargs.get("but", ""), "cluster" if "raw" in metafunc.fixturenames else ""}
-        names = [name for name in DEPLOYMENTS if name.partition("-")[0] not in without]
+        kinds = [name for name in DEPLOYMENTS if name.partition("-")[0] not in without]
+        names = [name for name in kinds if name.endswith(mark.kwargs.get("make", ""))]
         params = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
         metafunc.parametrize("deployment", params, indirect=True)
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from observatory.bus import Bus, PublishOutcome
-from observatory.bus.links.link import server_version
 from observatory.bus.tasks import durable as durable_module
 from observatory.bus.tasks import publisher as publisher_module
 from observatory.model.clock import SystemClock
@@ -130,9 +129,9 @@ async def test_the_servers_clock_decides_when_work_is_due(bus_url: str, ahead_h:
     assert 25 < float(dict(waiting.fields)[b"ttl"]) <= 30
 
 
+@pytest.mark.everywhere(make="valkey")  # Debian's Redis is older than WAITAOF.
 async def test_a_durable_publish_is_answered_when_it_is_on_disk(bus: Bus, raw: Any) -> None:
     """Durable mode waits for the sync and says the same as any other publish."""
-    _needs_waitaof(raw)
     answer = await bus.publish("x", durable=True)
     assert answer.outcome is PublishOutcome.QUEUED
     assert raw.info("persistence")["aof_pending_bio_fsync"] == 0
@@ -167,11 +166,11 @@ async def test_one_task_that_cannot_be_sent_fails_alone(bus: Bus, raw: Any) -> N
     assert raw.xlen("cortex:tasks:normal") == 2
 
 
+@pytest.mark.everywhere(make="valkey")  # Debian's Redis is older than WAITAOF.
 async def test_a_repeated_durable_publish_waits_as_the_first_one_did(
     bus: Bus, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A duplicate is not called durable while the server's disk is behind."""
-    _needs_waitaof(raw)
     await bus.publish("x", id="once", durable=True)
     monkeypatch.setattr(durable_module, "SYNC_TIMEOUT_MS", 100)
     raw.config_set("appendfsync", "no")
@@ -181,8 +180,3 @@ async def test_a_repeated_durable_publish_waits_as_the_first_one_did(
     finally:
         raw.config_set("appendfsync", "everysec")
     assert raw.ttl("cortex:durable") > 0
-
-
-def _needs_waitaof(raw: Any) -> None:
-    if server_version(raw.info("server")) < (7, 2):
-        pytest.skip("this engine is older than WAITAOF")
