@@ -45,6 +45,16 @@ def test_thresholds_decide_the_exit_code_and_the_line(
     assert found.out.count("\n") == 1
 
 
+def test_what_cannot_be_read_is_unknown_and_not_left_out_of_the_sum(bus_cli: Cli, raw: redis.Redis) -> None:
+    """With one lane broken, the backlog of the bus and its oldest age are unknown; another lane's own are known."""
+    raw.set("cortex:tasks:high", "no stream")
+    raw.xadd(CRITICAL, {"type": "t"}, id="1000-1")
+    for threshold in ("backlog>100", "wait>5s"):
+        found = bus_cli("check", "--crit", threshold)
+        assert (found.code, found.out.split()[0]) == (3, "UNKNOWN")
+    assert bus_cli("check", "--crit", "critical.backlog>0").code == 2
+
+
 @pytest.mark.parametrize("text", ["backlog", "colour>3", "high.memory>80%", "wait>soon", "backlog>>3"])
 def test_a_threshold_that_is_none_is_refused(bus_cli: Cli, text: str) -> None:
     """The threshold is named; it is never taken for well."""
