@@ -44,6 +44,7 @@ HEADLESS = {
     "check": (["check", "--crit", "dlq>0"], 0),
     "snapshot": (["snapshot", "--format", "json"], 0),
     "metrics": (["metrics"], 0),
+    "alert rules": (["alerts", "--rules"], 0),
     "requeue": (["dlq", "requeue", "1-1"], 1),
     "keys": (["keys"], 0),
     "themes": (["themes"], 0),
