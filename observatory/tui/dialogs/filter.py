@@ -208,7 +208,7 @@ def filtered(view: View[Any], text: str, fields: FieldSet[Any], now_ms: int) -> 
     """
     zone = datetime.now(UTC).astimezone().tzinfo or UTC
     found = Filter(text, fields, now_ms=now_ms, zone=zone)
-    shows = None if found.empty else found.matches
+    shows = None if found.empty else found
     return View("" if found.empty else text, shows, view.column, view.descending)
 
 
