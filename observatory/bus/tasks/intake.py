@@ -44,7 +44,7 @@ TIDY_EVERY_S: Final = 60.0
 """Seconds between two looks at what several groups have all settled, and at consumers that are long gone."""
 
 RETAIN_DEFAULTS: Final = (Retention().events_bytes, Retention().dead_bytes, Retention().dead_days)
-"""What the bus keeps where it does not say otherwise, in the order that retain.lua reads."""
+"""What the bus keeps where it does not say otherwise, in the order that retain.lua reads; partitions share it."""
 
 _PAGE: Final = 100
 
@@ -274,7 +274,9 @@ class Intake:
         await self.partition.link.call("trim", (), (stream,))
         await self.partition.link.call("forget", (self.group,), (stream,))
         if stream == self._streams[0]:
-            await self.partition.link.call("retain", RETAIN_DEFAULTS)
+            events_bytes, dead_bytes, dead_days = RETAIN_DEFAULTS
+            share = len(self.bus.partitions)
+            await self.partition.link.call("retain", (events_bytes // share, dead_bytes // share, dead_days))
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Put deliveries back into their lanes, where the next worker gets them at once."""
