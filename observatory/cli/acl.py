@@ -34,16 +34,19 @@ def register(verbs: Verbs) -> None:
     )
     parser.add_argument("role", metavar="ROLE", help="agent, operator or observer")
     parser.add_argument("--user", metavar="NAME", help="name of the user (that of the role)")
+    parser.add_argument(
+        "--durable", action="store_true", help="may publish durably too; needs an engine that has WAITAOF (Redis 7.2)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the line; nothing is sent anywhere."""
-    from observatory.bus.care.acl import role_named, set_user
+    from observatory.bus.care.acl import durable, role_named, set_user
     from observatory.bus.keys import Keys
 
     prefix = Keys(settings_for(args).prefix).prefix
-    role = role_named(args.role)
+    role = durable(role_named(args.role)) if args.durable else role_named(args.role)
     user = args.user or role.name
     command = set_user(role, prefix, user)
     if args.json:

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from observatory.bus import Bus, CancelOutcome, DoNotRetry, PublishOutcome
-from observatory.bus.care.acl import CLUSTER, MESSAGES, PASSWORD, ROLES, STEERING, role_named, rules, set_user
+from observatory.bus.care.acl import CLUSTER, MESSAGES, PASSWORD, ROLES, STEERING, durable, role_named, rules, set_user
 from observatory.bus.care.audit import audit
 from observatory.bus.care.doctor import examine
 from observatory.bus.reads.letters import RequeueOutcome
@@ -170,6 +170,22 @@ async def test_an_agent_lives_a_whole_life(any_engine: str, admin: Any) -> None:
     assert admin.xlen("cortex:tasks:dlq") == 1
     assert admin.hget("cortex:task:unwanted", "state") == "cancelled"
     assert not any(admin.xlen(lane) for lane in ("cortex:tasks:normal", "cortex:tasks:high", "cortex:tasks:low"))
+
+
+async def test_durable_publishing_takes_a_right_more(bus_url: str, raw: Any) -> None:
+    """An agent that may wait for the disk publishes durably; one that may not is told so, whatever the script cache."""
+    with redis.Redis.from_url(bus_url, decode_responses=True) as admin:
+        for role, may in ((ROLES["agent"], False), (durable(ROLES["agent"]), True)):
+            admin.execute_command("ACL", "SETUSER", "agent", *rules(role, "cortex", "secret"))
+            admin.script_flush()
+            async with Bus.connect(re.sub(r"password=.*", "username=agent&password=secret", bus_url)) as bus:
+                if may:
+                    assert (await bus.publish("ok", durable=True)).outcome == "queued"
+                else:
+                    with pytest.raises(BusError, match=r"it was added, .* permissions"):
+                        await bus.publish("ok", durable=True)
+        admin.acl_deluser("agent")
+        admin.acl_log_reset()
 
 
 async def test_an_operator_cancels_requeues_and_watches(any_engine: str, admin: Any) -> None:

@@ -8,7 +8,7 @@ script gives nobody more than this. Redis 7 or Valkey; each node of a deployment
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -126,6 +126,12 @@ _AGENT = (
     *MESSAGES,
 )
 
+DURABLE: Final = (
+    Grant("waitaof", "publish durably: is it on the disk of the server?"),
+    Grant("wait", "publish durably: do the replicas have it?"),
+)
+"""What durable publishing needs besides. Redis before 7.2 knows no WAITAOF, and refuses a rule that names it."""
+
 STEERING: Final = (Grant("publish", "cancel, pause: tell the workers at once"),)
 """What operators need besides what agents and observers have."""
 
@@ -181,6 +187,11 @@ def role_named(name: str) -> Role:
         return ROLES[name]
     except KeyError:
         raise UsageError(f"there is no role {line(name, 64)!r}", f"one of {', '.join(ROLES)}") from None
+
+
+def durable(role: Role) -> Role:
+    """Return *role* with the right to publish durably."""
+    return replace(role, grants=(*role.grants, *DURABLE))
 
 
 def rules(role: Role, prefix: str, password: str = PASSWORD) -> tuple[str, ...]:

@@ -31,6 +31,10 @@ LEFT_HOLDS_S: Final = 10.0
 MARK_TTL_S: Final = 86_400
 """Seconds that the key which durable publishing writes to outlives its last use."""
 
+_ASK_FOR_MORE: Final = (
+    "durable publishing takes Redis 7.2 or Valkey, and the rights of `observatory acl ROLE --durable`"
+)
+
 
 class DurableWriter:
     """Publishes one batch at a time and waits for disk and replicas. Both speak of what their own connection wrote.
@@ -59,8 +63,6 @@ class DurableWriter:
             self._client = self._link.client(timeout_s=patience_s + 3)
         client = self._client
         answers, synced, copies = await self._link.attempt(lambda: self._send(client, arguments), wrote=True)
-        if isinstance(synced, ResponseError):
-            raise BusError(f"it was added, but the engine cannot tell when it is on disk: {synced}", "see `doctor`")
         if not isinstance(synced, list) or not synced[0]:
             raise NotDurableError("it was added, and is not known to be on disk", "it will be within the next sync")
         if copies < self._replicas.expected:
@@ -70,12 +72,18 @@ class DurableWriter:
             )
         return list(answers)
 
-    async def _send(self, client: aioredis.Redis, arguments: Sequence[Argument]) -> tuple[list[Any], object, int]:
-        """Send once, or twice where there turn out to be more replicas than were waited for."""
+    async def _send(
+        self, client: aioredis.Redis, arguments: Sequence[Argument], *, whole: bool = False
+    ) -> tuple[list[Any], object, int]:
+        """Send once, or twice where there turn out to be more replicas than were waited for.
+
+        The script goes whole where the engine does not know it: loading it beforehand would need a right of its own.
+        """
         chosen = script("publish", flags=self._link.flags)
         asked = self._replicas.expected
+        called = ("EVAL", chosen.source) if whole else ("EVALSHA", chosen.sha)
         async with client.pipeline(transaction=False) as pipe:
-            pipe.execute_command("EVALSHA", chosen.sha, 1, self._keys.delayed, self._keys.prefix, *arguments)
+            pipe.execute_command(*called, 1, self._keys.delayed, self._keys.prefix, *arguments)
             # A repeated publish writes nothing, and a wait for nothing proves nothing: this write makes it one for
             # everything before it. It is read by nobody.
             pipe.execute_command("HSET", self._keys.durable, "asked", chosen.name)
@@ -85,9 +93,13 @@ class DurableWriter:
             pipe.execute_command("WAIT", asked, REPLICAS_TIMEOUT_MS)
             answers, _, _, info, synced, copies = await pipe.execute(raise_on_error=False)
         if isinstance(answers, NoScriptError):
-            await client.execute_command("SCRIPT", "LOAD", chosen.source)
-            return await self._send(client, arguments)
-        for reply in (answers, info, copies):
+            return await self._send(client, arguments, whole=True)
+        for reply in (answers, info):
+            if isinstance(reply, Exception):
+                raise reply
+        for reply in (synced, copies):
+            if isinstance(reply, ResponseError):
+                raise BusError(f"it was added, but the engine cannot tell when it is on disk: {reply}", _NEEDS)
             if isinstance(reply, Exception):
                 raise reply
         self._replicas.note(info_of(info))
