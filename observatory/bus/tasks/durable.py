@@ -31,9 +31,7 @@ LEFT_HOLDS_S: Final = 10.0
 MARK_TTL_S: Final = 86_400
 """Seconds that the key which durable publishing writes to outlives its last use."""
 
-_ASK_FOR_MORE: Final = (
-    "durable publishing takes Redis 7.2 or Valkey, and the rights of `observatory acl ROLE --durable`"
-)
+_NEEDS: Final = "it takes an AOF (see `doctor`), and the rights of `observatory acl ROLE --durable`"
 
 
 class DurableWriter:
