@@ -78,6 +78,7 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
         from observatory.actions import BusActions
         from observatory.bus import Bus
         from observatory.live import LiveSource
+        from observatory.model.alert import DEFAULT_RULES
         from observatory.settings import keymap, state_dir, themes
         from observatory.tui.app import ObservatoryApp, run_app_async
 
@@ -97,6 +98,7 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
                 on_theme_chosen=keep_theme,
                 state_dir=state_dir() / "reports",
                 memory=state_dir() / "memory.json",
+                rules=settings.alerts.rules if settings.alerts is not None else DEFAULT_RULES,
             )
             return await run_app_async(app)
         finally:

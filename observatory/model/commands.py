@@ -185,6 +185,11 @@ COMMANDS: tuple[Command, ...] = (
         "send", _CHANGE, "screen", writes=True, footer=3,
     ),
     Command(
+        "dead-letters.causes", "causes", ("o",), "Causes",
+        "To the root causes that dead letters have in common, or back to the letters; enter shows those of one.",
+        "causes", _LOOK, "dead-letters", footer=5,
+    ),
+    Command(
         "dead-letters.requeue", "requeue", ("R",), "Requeue",
         "Put the selected dead letter back into the lane it came from, with fresh attempts.",
         "requeue", _CHANGE, "dead-letters", writes=True, needs=Needs.SELECTION, footer=4,
@@ -370,6 +375,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "form.low", "priority('low')", ("f4",), "Low", "Lane low: when nothing else waits.", "low", "Form", "form",
         footer=5, priority=True,
+    ),
+    Command(
+        "form.next", "next_field", ("tab",), "Next field", "To the next field.", "next-field", "Form", "form",
+        priority=True,
+    ),
+    Command(
+        "form.previous", "previous_field", ("shift+tab",), "Previous field", "To the field before.", "previous-field",
+        "Form", "form", priority=True,
     ),
     Command(
         "form.close", "close", ("escape",), "Close", "Close the form and send nothing.", "close", "Form", "form",

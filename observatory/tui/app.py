@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
@@ -12,11 +14,13 @@ from textual.command import CommandPalette
 from textual.drivers.linux_driver import LinuxDriver
 from textual.worker import Worker, WorkerState
 
+from observatory.model.alert import DEFAULT_RULES
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.text import line
+from observatory.tui.alarm import Alarm, notice, through_tmux
 from observatory.tui.commands import bindings, overrides, run_command, why_not
 from observatory.tui.crash import CrashReporting
-from observatory.tui.desk import Desk, nothing_yet
+from observatory.tui.desk import AWAY_REFRESH_S, Desk, nothing_yet
 from observatory.tui.lean import LeanDriver
 from observatory.tui.memory import Memory
 from observatory.tui.messages import SnapshotArrived
@@ -29,12 +33,14 @@ from observatory.tui.theme import LOOK_S, ThemeFolder, textual_theme
 from observatory.tui.views import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from textual import events
     from textual.binding import BindingType
     from textual.driver import Driver
+    from textual.notifications import SeverityLevel
 
+    from observatory.model.alert import Rule
     from observatory.model.plan import Report
     from observatory.model.protocols import Actions, Source
     from observatory.settings import Keymap, ThemeSet
@@ -62,6 +68,7 @@ class ObservatoryApp(CrashReporting):
         keymap: The keys that hold; the defaults if None.
         on_theme_chosen: Told the name of a theme that the person chose, to keep it.
         state_dir: Folder for crash reports; None writes none.
+        rules: Alerts that are told by toast, bell and a notice of the terminal.
         memory: File that remembers filters, saved views and the last screen; None remembers nothing.
 
     Raises:
@@ -88,6 +95,7 @@ class ObservatoryApp(CrashReporting):
         on_theme_chosen: Callable[[str], None] | None = None,
         state_dir: Path | None = None,
         memory: Path | None = None,
+        rules: Sequence[Rule] = DEFAULT_RULES,
     ) -> None:
         super().__init__()
         clock = clock or SystemClock()
@@ -97,6 +105,8 @@ class ObservatoryApp(CrashReporting):
         self.desk = Desk(source, actions, clock, context, read_only, refresh_s, shown=start, latest=start)
         self.memory = Memory(memory)
         self._views = Views(self, self.memory)
+        self._alarm = Alarm(rules, self._toast, self._ring)
+        self._refresh_s = refresh_s
         self.when_painted: Callable[[], None] | None = None
         self._on_theme_chosen = on_theme_chosen
         self._theme_before: str | None = None
@@ -137,6 +147,8 @@ class ObservatoryApp(CrashReporting):
         desk.latest, desk.arrived = event.snapshot, desk.clock.monotonic()
         if not desk.frozen:
             desk.shown = event.snapshot
+        self._alarm.look(event.snapshot, desk.clock.now_ms())
+        desk.alerts = self._alarm.history
         self._paint()
         if desk.situation() != before:
             self.refresh_bindings()
@@ -165,6 +177,33 @@ class ObservatoryApp(CrashReporting):
         for screen in self.screen_stack:
             if isinstance(screen, DataScreen):
                 screen.show(self.desk.shown)
+
+    # -- alerts and the terminal --------------------------------------------------------------------------------
+
+    def _toast(self, words: str, title: str, severity: str) -> None:
+        """Show an alert as a toast."""
+        kind: SeverityLevel = "error" if severity == "error" else "warning" if severity == "warning" else "information"
+        self.notify(words, title=title, severity=kind, markup=False, timeout=10)
+
+    def _ring(self, words: str) -> None:
+        """Ring the bell, and let the terminal say *words* outside of its window."""
+        self.bell()
+        self._tell_terminal(notice(words))
+
+    def _tell_terminal(self, sequence: str) -> None:
+        """Send a control sequence to the terminal; inside tmux also to the terminal around it."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+            if os.environ.get("TMUX"):
+                self._driver.write(through_tmux(sequence))
+
+    def on_app_blur(self) -> None:
+        """Look less often while nobody looks."""
+        self.desk.pace(max(self._refresh_s, AWAY_REFRESH_S))
+
+    def on_app_focus(self) -> None:
+        """Look as often as was asked for, beginning now."""
+        self.desk.pace(self._refresh_s)
 
     # -- what screens ask for ---------------------------------------------------------------------------------
 
@@ -276,6 +315,10 @@ class ObservatoryApp(CrashReporting):
             self.notify("too large for the terminal's clipboard", severity="warning", markup=False)
         else:
             self.copy_to_clipboard(text)
+            if os.environ.get("TMUX") and self._driver is not None:
+                # tmux keeps OSC 52 to itself unless it is told otherwise; wrapped, it reaches the person's terminal.
+                sequence = f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07"
+                self._driver.write(through_tmux(sequence))
             self.notify(f"copied {line(text, 60)}", timeout=2, markup=False)
 
     # -- themes and palette --------------------------------------------------------------------------------------

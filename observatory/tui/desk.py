@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from observatory.model.commands import Situation
 from observatory.model.snapshot import LinkState, LinkView, Origin, Snapshot
@@ -11,6 +11,19 @@ from observatory.model.snapshot import LinkState, LinkView, Origin, Snapshot
 if TYPE_CHECKING:
     from observatory.model.clock import Clock
     from observatory.model.protocols import Actions, Source
+    from observatory.tui.alarm import Told
+
+
+AWAY_REFRESH_S = 3.0
+"""Seconds between two snapshots while the terminal has not the focus, if they are not rarer anyway."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A source whose pace can be changed."""
+
+    def set_refresh(self, seconds: float) -> None:
+        """Yield a snapshot every *seconds* from now on."""
 
 
 @dataclass(slots=True)
@@ -29,6 +42,7 @@ class Desk:
         latest: The newest snapshot there is; differs from `shown` only while frozen.
         arrived: When `latest` arrived, on the monotonic clock.
         frozen: The painting is held.
+        alerts: What happened to alerts in this run, newest first.
         views: Names of the views that were opened one after the other; going back from the only one leaves.
     """
 
@@ -43,11 +57,18 @@ class Desk:
     latest: Snapshot = field(default_factory=lambda: nothing_yet(0))
     arrived: float | None = None
     frozen: bool = False
+    alerts: tuple[Told, ...] = ()
     views: list[str] = field(default_factory=list)
 
     def situation(self, *, selection: bool = True) -> Situation:
         """Return what decides which commands may run now."""
         return Situation(self.read_only, self.latest.origin, self.latest.link.state, selection)
+
+    def pace(self, seconds: float) -> None:
+        """Ask the source for a snapshot every *seconds* from now on, where its pace can be changed."""
+        if isinstance(self.source, Paced):
+            self.refresh_s = seconds
+            self.source.set_refresh(seconds)
 
     @property
     def silent_s(self) -> float:

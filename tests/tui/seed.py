@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
+    from observatory.model.alert import Rule
     from observatory.model.engine import EngineReport
     from observatory.model.listing import AgentDetail, EntryRow, GroupRow, PendingRow, PendingScope, TaskRow
     from observatory.model.protocols import AlertDesk
@@ -199,6 +200,7 @@ def make_app(
     clock: ManualClock | None = None,
     keymap: Keymap | None = None,
     memory: Path | None = None,
+    rules: tuple[Rule, ...] = (),
 ) -> tuple[ObservatoryApp, SeedSource, SeedActions]:
     """Return an app over seeded data, with its source and its actions."""
     source = SeedSource(*([snapshot] if snapshot else []), letters=dead_letters() if letters is None else letters)
@@ -214,6 +216,7 @@ def make_app(
         keymap=keymap,
         state_dir=folder / "state",
         memory=memory,
+        rules=rules,
     )
     return app, source, actions
 

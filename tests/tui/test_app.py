@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from observatory.model.clock import ManualClock
@@ -436,6 +437,20 @@ async def test_urgent_by_hand_in_five_keystrokes(tmp_path: Path) -> None:
         assert (request.task.type, request.task.queue, request.task.priority) == ("halt", "@pink", Priority.CRITICAL)
         await eventually(lambda: isinstance(app.screen, Overview))
         assert any("send: 1 of 1 done" in toast for toast in toasts(app))
+
+
+async def test_a_burst_of_keys_lands_in_the_right_fields(tmp_path: Path) -> None:
+    """What follows a tab belongs into the next field, however fast the keys come."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("s")
+        await settled(pilot)
+        for key in (*"halt", "tab", "@", *"pink"):
+            app.post_message(events.Key(key, None if key == "tab" else key))
+        await settled(pilot)
+        await eventually(lambda: app.screen.query_one("#to", Input).value == "@pink")
+        assert app.screen.query_one("#type", Input).value == "halt"
 
 
 async def test_a_wrong_field_is_named_and_gets_the_cursor(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from observatory.tui.screens.activity import Activity
 from observatory.tui.screens.agents import Agents
 from observatory.tui.screens.dead_letters import DeadLetters
@@ -14,6 +16,8 @@ from observatory.tui.screens.overview import Overview
 from observatory.tui.screens.pending import Pending
 from observatory.tui.screens.tasks import Tasks
 from observatory.tui.widgets.agent_table import AgentTable
+from observatory.tui.widgets.cause_table import CauseList
+from observatory.tui.widgets.dead_letter_list import DeadLetterList
 from observatory.tui.widgets.engine_tables import ClientTable, FindingTable, SlowTable
 from observatory.tui.widgets.entry_table import ConsumerTable, EntryTable, GroupTable
 from observatory.tui.widgets.payload import PayloadPane
@@ -280,3 +284,25 @@ async def test_the_overview_leads_on_from_every_panel(tmp_path: Path) -> None:
         selected = app.screen.query_one(AgentTable).selected
         assert selected is not None
         assert selected.name == "finch"
+
+
+@pytest.mark.parametrize("size", [(80, 24), SIZE], ids=str)
+async def test_dead_letters_are_grouped_by_what_they_died_of(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Different ids and numbers are one cause; enter shows the letters of one, esc all of them again."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("4")
+        await eventually(lambda: isinstance(app.screen, DeadLetters) and app.screen.has_selection())
+        causes = app.screen.query_one(CauseList)
+        await eventually(lambda: causes.rows)
+        letters = app.screen.query_one(DeadLetterList)
+        assert sum(cause.count for cause in causes.rows) == len(letters.rows) == 37
+        assert len(causes.rows) < 8
+        await pilot.press("o", "enter")
+        first = causes.rows[0]
+        await eventually(lambda: len(letters.rows) == first.count)
+        assert {letter.type for letter in letters.rows} == {first.types[0][0]}
+        assert app.focused is letters
+        await pilot.press("escape")
+        await eventually(lambda: len(letters.rows) == 37)

@@ -97,6 +97,14 @@ class SendForm(ModalScreen[Report | None]):
         """Choose a priority."""
         self.query_one(Choice).value = name
 
+    def action_next_field(self) -> None:
+        """Focus the next field at once: what is typed after tab belongs there, however fast it comes."""
+        self.focus_next()
+
+    def action_previous_field(self) -> None:
+        """Focus the field before."""
+        self.focus_previous()
+
     def action_close(self) -> None:
         """Send nothing."""
         self.dismiss(None)

@@ -1,4 +1,4 @@
-"""Screen 8: what operators did, and what was out of the ordinary, newest first."""
+"""Screen 8: what happened to alerts, what operators did, and what was out of the ordinary, newest first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from observatory.model.text import line
 from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
 from observatory.tui.screens.base import Step
+from observatory.tui.screens.lanes import fit_height
 from observatory.tui.screens.listing import ListScreen
 from observatory.tui.sheets import Sheet
 from observatory.tui.table import Feed
+from observatory.tui.widgets.alert_table import AlertTable
 from observatory.tui.widgets.event_feed import EventTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textual.app import ComposeResult
     from textual.binding import BindingType
 
     from observatory.model.listing import Ask, Page
@@ -56,6 +59,11 @@ class Activity(ListScreen[Event]):
     about: ClassVar[str] = "the selected event in full"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing")]
 
+    def body(self) -> ComposeResult:
+        """What happened to alerts above what was done."""
+        yield AlertTable(id="alerts")
+        yield from super().body()
+
     def make_table(self) -> ActivityTable:
         """The events."""
         return ActivityTable(id="list")
@@ -67,7 +75,7 @@ class Activity(ListScreen[Event]):
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
         """Read again now and then."""
-        return (Step(partial(self._follow, snapshot)),)
+        return (Step(self._show_alerts), Step(partial(self._follow, snapshot)))
 
     def sheet(self, row: Event) -> Sheet:
         """The event, every field of it."""
@@ -77,6 +85,11 @@ class Activity(ListScreen[Event]):
         """The task that the event is about."""
         row = self.table.selected
         return row.task if row is not None else ""
+
+    def _show_alerts(self) -> None:
+        table = self.query_one(AlertTable)
+        table.set_all(self.desk.alerts)
+        fit_height(table, max(self.size.height // 4, 3))
 
     def _follow(self, snapshot: Snapshot) -> None:
         if snapshot.at_ms - self._renewed_ms >= RENEW_MS and not self.desk.is_old:

@@ -2,34 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from observatory.model.cause import Cause, Causes, key_of
 from observatory.model.dead_letter import DeadLetter
+from observatory.model.errors import ObservatoryError
+from observatory.model.listing import Ask, Page
 from observatory.model.plan import RequeueDeadLetters
 from observatory.model.text import line
+from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
 from observatory.tui.screens.base import Step
+from observatory.tui.screens.lanes import fit_height
 from observatory.tui.screens.listing import ListScreen
 from observatory.tui.sheets import Sheet, letter_sheet
 from observatory.tui.table import Feed
+from observatory.tui.widgets.cause_table import CauseList
 from observatory.tui.widgets.dead_letter_list import DeadLetterList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textual.app import ComposeResult
     from textual.binding import BindingType
 
     from observatory.model.plan import Report
     from observatory.model.snapshot import Snapshot
+    from observatory.tui.widgets.list_panel import ListPanel
+
+
+COUNTED = 10_000
+"""Dead letters that the causes speak of, the newest first."""
+
+COUNT_PAGE = 500
+"""Letters that are read at once while they are counted."""
+
+RENEW_MS = 3_000
+"""Milliseconds of server time after which changed letters are counted anew."""
 
 
 class DeadLetters(ListScreen[DeadLetter]):
-    """The list, and the pane with everything about the one under the cursor."""
+    """Causes above, the letters of one or of all below, and everything about the one under the cursor."""
 
     heading: ClassVar[str] = "Dead letters"
     about: ClassVar[str] = "the payload of the selected dead letter"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "dead-letters")]
+
+    def body(self) -> ComposeResult:
+        """Causes above list and pane; a small terminal shows one or the other."""
+        yield CauseList(self.desk.clock, id="causes")
+        yield from super().body()
 
     def make_table(self) -> DeadLetterList:
         """The dead letters."""
@@ -42,7 +66,9 @@ class DeadLetters(ListScreen[DeadLetter]):
     def on_mount(self) -> None:
         """Read the newest."""
         self._seen: object = None
-        self.loader = self.load(Feed(self.desk.source.dead_letters))
+        self._cause: Cause | None = None
+        self._counted_ms = 0
+        self.loader = self.load(Feed(self._read))
 
     def traced(self) -> str:
         """The task that died."""
@@ -51,13 +77,85 @@ class DeadLetters(ListScreen[DeadLetter]):
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
         """Read the list again when the summary says that it changed; let ages move on."""
-        return (Step(partial(self._follow, snapshot)), Step(self.table.look))
+        return (Step(partial(self._follow, snapshot)), Step(self.table.look), Step(self.query_one(CauseList).look))
+
+    def has_selection(self) -> bool:
+        """There is a dead letter to work on; with the focus on the causes there is a cause under the cursor."""
+        causes = self.query_one(CauseList) if self.is_mounted else None
+        return causes.selected is not None if causes and self.focused is causes else super().has_selection()
+
+    def on_list_panel_opened(self, event: ListPanel.Opened) -> None:
+        """From a cause to its letters, from a letter into its payload."""
+        causes = self.query_one(CauseList)
+        if event.panel is causes:
+            self._show_cause(causes.selected)
+        else:
+            super().on_list_panel_opened(event)
+
+    def step_out(self) -> bool:
+        """Show the letters of all causes again, or leave the causes."""
+        if self._cause is not None:
+            self._show_cause(None)
+        elif self.has_class("-causes"):
+            self.action_causes()
+        else:
+            return False
+        return True
+
+    def action_causes(self) -> None:
+        """Go to the causes, or back to the letters."""
+        causes = self.query_one(CauseList)
+        there = self.focused is causes
+        self.set_class(not there, "-causes")
+        (self.table if there else causes).focus()
+
+    def _show_cause(self, cause: Cause | None) -> None:
+        """Show the letters of *cause*, or all of them."""
+        self._cause = cause
+        self.remove_class("-causes")
+        self.table.tell(f"of {cause.title}" if cause is not None else "")
+        self.say_where(line(cause.title, 40) if cause is not None else "")
+        self.loader.open(Feed(self._read))
+        self.table.focus()
+
+    async def _read(self, ask: Ask) -> Page[DeadLetter]:
+        """Read those letters that belong to the opened cause, and of them those that the filter wants."""
+        if self._cause is None:
+            return await self.desk.source.dead_letters(ask)
+        wanted, values = ask.where, tuple(value for _, value in self._cause.key)
+
+        def where(letter: DeadLetter) -> bool:
+            return key_of(letter) == values and (wanted is None or wanted(letter))
+
+        return await self.desk.source.dead_letters(replace(ask, where=where))
+
+    async def _count(self) -> None:
+        """Count the newest letters by cause."""
+        found, cursor, read = Causes(), "", 0
+        total: int | None = None
+        table = self.query_one(CauseList)
+        while read < COUNTED:
+            try:
+                page = await self.desk.source.dead_letters(Ask(cursor, limit=COUNT_PAGE))
+            except ObservatoryError as error:
+                table.say(f"✖ {line(str(error), 200)}", "error")
+                return
+            found.add(page.items)
+            read, total = read + len(page.items), page.total
+            if page.after is None:
+                break
+            cursor = page.after
+        partial_words = f"▲ newest {fmt.count(read)} of {fmt.count(total)} counted" if total and read < total else ""
+        table.say(partial_words, "warning")
+        table.set_all(found.table().causes)
+        if not self.has_class("-causes") or not self.has_class("-short"):
+            fit_height(table, max(self.size.height // 5, 2))
 
     def action_requeue(self) -> None:
         """Plan and run the requeue of the selected dead letter: one reversible item needs no dialog."""
         letter = self.table.selected
         if letter is not None:
-            self.aside("requeue", partial(self._requeue, letter.entry_id))
+            self.aside(f"requeue of {letter.entry_id}", partial(self._requeue, letter.entry_id))
 
     def _follow(self, snapshot: Snapshot) -> None:
         letters = snapshot.dead_letters
@@ -65,6 +163,9 @@ class DeadLetters(ListScreen[DeadLetter]):
         if snapshot.at_ms and seen != self._seen and not self.desk.is_old:
             self._seen = seen
             self.loader.renew()
+            if snapshot.at_ms - self._counted_ms >= RENEW_MS:
+                self._counted_ms = snapshot.at_ms
+                self.aside("count dead letters by cause", self._count)
 
     async def _requeue(self, entry_id: str) -> None:
         plan = await self.desk.actions.plan(RequeueDeadLetters((entry_id,)))

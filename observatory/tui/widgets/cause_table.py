@@ -1,0 +1,82 @@
+"""Dead letters by root cause: what they died of, how many, since when, and whom it hit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from observatory.model.cause import Cause, KeyPart
+from observatory.model.filter import Field, FieldSet, Kind
+from observatory.model.text import line
+from observatory.tui import format as fmt
+from observatory.tui.lines import sparkline
+from observatory.tui.table import Cell, Column, Table
+from observatory.tui.widgets.entry_table import ago
+
+if TYPE_CHECKING:
+    from observatory.model.clock import Clock
+
+CAUSES: FieldSet[Cause] = FieldSet(
+    "causes",
+    (
+        Field("cause", Kind.TEXT, lambda row: row.title, "class and message of the error", words=True),
+        Field("type", Kind.NAME, lambda row: tuple(name for name, _ in row.types), "kinds of work", words=True),
+        Field("agent", Kind.NAME, lambda row: tuple(name for name, _ in row.agents), "agents it hit", words=True),
+        Field("count", Kind.NUMBER, lambda row: row.count, "how many died of it"),
+        Field("requeued", Kind.NUMBER, lambda row: row.requeued, "how many had been requeued before"),
+        Field("last", Kind.TIME, lambda row: row.last_ms, "when the last one died"),
+        Field("first", Kind.TIME, lambda row: row.first_ms, "when the first one died"),
+    ),
+)
+"""What causes can be filtered by."""
+
+
+class CauseList(Table[Cause]):
+    """The causes, the most frequent first."""
+
+    title = "Causes"
+    keeps_cursor: ClassVar[bool] = True
+    stays_on_top: ClassVar[bool] = True
+    fields: ClassVar[FieldSet[Any] | None] = CAUSES
+    empty: ClassVar[str] = "no dead letters, no causes"
+
+    def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(_columns(clock), id=id)
+
+    def identity(self, row: Cause) -> str:
+        """A cause is its id, which stays the same from run to run."""
+        return row.id
+
+    def as_json(self, row: Cause) -> str:
+        """The cause, as JSON."""
+        return json.dumps(dataclasses.asdict(row), default=str, ensure_ascii=True)
+
+
+def _types(row: Cause, _cells: int) -> Cell:
+    more = f" +{len(row.types) - 1}" if len(row.types) > 1 else ""
+    return (line(row.types[0][0], 40) or fmt.UNKNOWN) + more if row.types else fmt.UNKNOWN, "strong"
+
+
+def _agents(row: Cause, _cells: int) -> Cell:
+    first = line(row.agents[0][0], 30) if row.agents else fmt.NONE
+    return f"{first} +{row.agents_hit - 1}" if row.agents_hit > 1 else first, "text"
+
+
+def _again(row: Cause, _cells: int) -> Cell:
+    return (f"↩ {fmt.count(row.requeued)}", "warning") if row.requeued else (fmt.NONE, "faint")
+
+
+def _columns(clock: Clock) -> tuple[Column[Cause], ...]:
+    return (
+        Column("count", lambda row, _: (fmt.count(row.count), "error+"), 6, align="right", key=lambda row: row.count),
+        Column("cause", lambda row, _: (row.title, "text"), 26, grow=3, key=lambda row: row.part(KeyPart.MESSAGE)),
+        Column("type", _types, 11, 1, wide=14, key=lambda row: row.types[0][0] if row.types else None),
+        Column("last", lambda row, _: (ago(clock, row.last_ms), "text"), 6, 2, align="right",
+               key=lambda row: -row.last_ms),
+        Column("first", lambda row, _: (ago(clock, row.first_ms), "muted"), 6, 4, align="right",
+               key=lambda row: -row.first_ms),
+        Column("agents", _agents, 10, 3, wide=14, key=lambda row: row.agents_hit),
+        Column("again", _again, 6, 5, key=lambda row: row.requeued),
+        Column("trend", lambda row, cells: (sparkline(row.trend, cells), "trend"), 12, 6, align="right"),
+    )  # fmt: skip
