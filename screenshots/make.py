@@ -31,6 +31,13 @@ SHOTS: dict[str, tuple[Callable[[], Snapshot], str, tuple[int, int], tuple[str, 
     "overview-small": (seed.swarm, "observatory-dark", (80, 24), ()),
     "overview-link-down": (seed.link_down, "observatory-dark", (120, 40), ()),
     "dead-letters": (seed.swarm, "observatory-dark", (160, 48), ("4",)),
+    "lane": (seed.swarm, "observatory-dark", (160, 48), ("2", "j", "enter", "j", "j")),
+    "pending": (seed.swarm, "observatory-dark", (120, 40), ("3", "space", "space")),
+    "agents": (seed.swarm, "observatory-dark", (160, 48), ("5",)),
+    "trace": (seed.swarm, "observatory-dark", (160, 48), ("6", "j", "j", "enter")),
+    "activity": (seed.swarm, "observatory-dark", (120, 40), ("8",)),
+    "engine": (seed.swarm, "observatory-dark", (160, 48), ("9",)),
+    "filter": (seed.swarm, "observatory-dark", (120, 40), ("3", "slash", *"idle>5m ag")),
     "send": (seed.swarm, "observatory-dark", (120, 40), TYPED),
     "help": (seed.swarm, "observatory-dark", (120, 40), ("question_mark",)),
     "palette": (seed.swarm, "high-contrast", (120, 40), ("ctrl+p",)),
@@ -47,7 +54,12 @@ async def main(names: list[str]) -> None:
         async with app.run_test(size=size) as pilot:
             await pilot.pause(0.3)
             for key in keys:
-                await pilot.press({"_": "underscore", "@": "at"}.get(key, key) if len(key) == 1 else key)
+                await pilot.press(
+                    {"_": "underscore", "@": "at", ">": "greater_than_sign", " ": "space"}.get(key, key)
+                    if len(key) == 1
+                    else key
+                )
+                await pilot.pause(0.1)
             await pilot.pause(0.5)
             svg = app.export_screenshot(title="observatory")
         target = HERE / f"{name}.svg"

@@ -52,11 +52,13 @@ class Terminal:
         numbers = (signal.SIGTERM, signal.SIGHUP)
         for number in numbers:
             loop.add_signal_handler(number, self._leave, number)
-        watch = loop.create_task(self._watch_input())
+        # In a browser there is no terminal that could go away; its server ends the app with a signal.
+        watch = None if os.environ.get("TEXTUAL_DRIVER") else loop.create_task(self._watch_input())
         try:
             yield
         finally:
-            watch.cancel()
+            if watch is not None:
+                watch.cancel()
             for number in numbers:
                 loop.remove_signal_handler(number)
 

@@ -36,7 +36,6 @@ class CauseList(Table[Cause]):
     """The causes, the most frequent first."""
 
     title = "Causes"
-    keeps_cursor: ClassVar[bool] = True
     stays_on_top: ClassVar[bool] = True
     fields: ClassVar[FieldSet[Any] | None] = CAUSES
     empty: ClassVar[str] = "no dead letters, no causes"
