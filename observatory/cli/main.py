@@ -33,6 +33,7 @@ from observatory.cli import (
     tail,
     tasks,
     themes,
+    web,
 )
 from observatory.cli.output import ReaderGone, abandon, finish
 from observatory.cli.parser import Parser, add_global_flags
@@ -46,7 +47,7 @@ EXIT_INTERRUPTED = 130
 
 VERBS = (
     *(demo, status, lanes, pending, agents, tasks, tail, dlq, send),
-    *(alerts, check, snapshot, metrics, doctor, audit, engine, acl, themes, keys, config, bench),
+    *(alerts, check, snapshot, metrics, doctor, audit, engine, acl, themes, keys, config, web, bench),
 )
 """Modules that each register a verb, in the order of the help page."""
 

@@ -9,7 +9,7 @@ from observatory.model.errors import UsageError
 
 
 def require_terminal(instead: str) -> None:
-    """Make sure that there is a terminal to draw on and one to read keys from.
+    """Make sure that there is a terminal to draw on and one to read keys from, or another place for both.
 
     Args:
         instead: The command that does without, for the hint.
@@ -17,6 +17,8 @@ def require_terminal(instead: str) -> None:
     Raises:
         UsageError: There is none; names which end is missing.
     """
+    if os.environ.get("TEXTUAL_DRIVER"):
+        return  # The screen is drawn somewhere else, as `observatory web` does.
     for name, stream in (("output", sys.stdout), ("input", sys.stdin)):
         if stream is None or stream.closed or not stream.isatty():
             raise UsageError(f"standard {name} is not a terminal", f"without one, use `{instead}`")
