@@ -11,7 +11,7 @@ from observatory.tui.screens.activity import Activity
 from observatory.tui.screens.agents import Agents
 from observatory.tui.screens.dead_letters import DeadLetters
 from observatory.tui.screens.engine import EngineScreen
-from observatory.tui.screens.lanes import Lanes
+from observatory.tui.screens.lanes import AllLanes, Lanes
 from observatory.tui.screens.overview import Overview
 from observatory.tui.screens.pending import Pending
 from observatory.tui.screens.tasks import Tasks
@@ -146,7 +146,9 @@ async def test_dead_letters_open_from_the_lanes(tmp_path: Path) -> None:
         await settled(pilot)
         await pilot.press("2")
         await eventually(lambda: isinstance(app.screen, Lanes))
-        await pilot.press("G", "enter")
+        lanes = app.screen.query_one(AllLanes)
+        lanes.jump([row.name for row in lanes.rows].index("dead letters"))
+        await pilot.press("enter")
         await eventually(lambda: isinstance(app.screen, DeadLetters))
 
 

@@ -60,17 +60,25 @@ LANE_ROWS: FieldSet[LaneRow] = FieldSet("lanes", tuple(map(_through_lane, LANES.
 
 
 def lane_rows(snapshot: Snapshot, lanes: Sequence[LaneView]) -> tuple[LaneRow, ...]:
-    """Return the lines of the table: *lanes* in their order, then delayed and dead letters."""
+    """Return the lines of a table: *lanes* in their order, with delayed and dead letters before those of single agents.
+
+    Queues of agents are many; what they push out of view should not be the dead letters.
+    """
     if not snapshot.at_ms:
         return ()
     rows = []
     queue = None
+    below = [
+        LaneRow(DELAYED, None, number=snapshot.delayed),
+        LaneRow(DEAD, None, number=snapshot.dead_letters.total, letters=snapshot.dead_letters),
+    ]
     for lane in lanes:
+        if lane.queue.startswith("@"):
+            rows += below
+            below = []
         rows.append(LaneRow(lane.stream, lane, first=lane.queue != queue))
         queue = lane.queue
-    rows.append(LaneRow(DELAYED, None, number=snapshot.delayed))
-    rows.append(LaneRow(DEAD, None, number=snapshot.dead_letters.total, letters=snapshot.dead_letters))
-    return tuple(rows)
+    return (*rows, *below)
 
 
 def oldest_s(lane: LaneView) -> float | None:
