@@ -26,7 +26,7 @@ from observatory.tui.memory import Memory
 from observatory.tui.messages import SnapshotArrived
 from observatory.tui.palette import CommandProvider, ThemeProvider
 from observatory.tui.screens.base import DataScreen
-from observatory.tui.screens.table import FIRST, SCREENS
+from observatory.tui.screens.table import FIRST, SCREENS, make_screen
 from observatory.tui.table import Table
 from observatory.tui.terminal import Terminal
 from observatory.tui.theme import LOOK_S, ThemeFolder, textual_theme
@@ -122,8 +122,8 @@ class ObservatoryApp(CrashReporting):
         for spec in themes.specs.values():
             self.register_theme(textual_theme(spec))
         self.theme = themes.get(theme).name
-        for name, screen in SCREENS.items():
-            self.add_mode(name, partial(screen, self.desk))
+        for name in SCREENS:
+            self.add_mode(name, partial(make_screen, name, self.desk))
 
     def on_mount(self) -> None:
         """Show the screen that was shown last on this bus, or the first one, and begin to listen."""
