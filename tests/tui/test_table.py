@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -305,6 +306,31 @@ async def test_a_search_says_how_far_it_came(tmp_path: Path, numbers: Numbers) -
         await pilot.press("G")
         await eventually(lambda: len(table.rows) == 4)
         assert SEARCHED == 100_000
+
+
+async def test_a_list_of_rare_rows_is_not_searched_without_end(tmp_path: Path, numbers: Numbers) -> None:
+    """Where a source finds nothing for a while, or few rows belong to the list, nothing is read until somebody asks."""
+
+    async def rarely(ask: Ask) -> Page[int]:
+        page = await numbers.read(ask)
+        return replace(page, items=tuple(n for n in page.items if n < 3))
+
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        table = await opened(pilot, Feed(rarely, both_ways=False))
+        await settled(pilot)
+        asked = len(numbers.asks)
+        assert (table.rows, asked) == ((0, 1, 2), 2)
+        await pilot.press("G")
+        await eventually(lambda: len(numbers.asks) > asked)
+        await settled(pilot)
+        assert numbers.asks[-1].cursor > numbers.asks[asked - 1].cursor, "it goes on where it had come to"
+        assert len(numbers.asks) == asked + 1
+    async with app.run_test(size=(120, 40)) as pilot:
+        few = Feed(numbers.read, belongs=lambda row: row % 600 == 0, searched=3_000)
+        table = await opened(pilot, few)
+        await eventually(lambda: "newest 3,000 of 1.0M searched" in text_of(table))
+        assert table.rows == (0, 600, 1200, 1800, 2400)
 
 
 async def test_o_sorts_by_the_chosen_column(tmp_path: Path) -> None:

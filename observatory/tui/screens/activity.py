@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,6 +15,7 @@ from observatory.tui.screens.lanes import fit_height
 from observatory.tui.screens.listing import ListScreen
 from observatory.tui.sheets import Sheet
 from observatory.tui.table import Feed
+from observatory.tui.table.pages import KEPT
 from observatory.tui.widgets.alert_table import AlertTable
 from observatory.tui.widgets.event_feed import EventTable
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
-    from observatory.model.listing import Ask, Page
     from observatory.model.snapshot import Snapshot
 
 OPERATOR = "operator"
@@ -71,7 +70,7 @@ class Activity(ListScreen[Event]):
     def on_mount(self) -> None:
         """Read the newest."""
         self._renewed_ms = 0
-        self.load(Feed(self._read, both_ways=False))
+        self.load(Feed(self.desk.source.events, both_ways=False, belongs=is_activity, searched=KEPT))
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
         """Read again now and then."""
@@ -96,15 +95,6 @@ class Activity(ListScreen[Event]):
             if self._renewed_ms:
                 self.loaders[self.table].renew()
             self._renewed_ms = snapshot.at_ms
-
-    async def _read(self, ask: Ask) -> Page[Event]:
-        """Read those events that belong here, and of them those that the filter wants."""
-        wanted = ask.where
-
-        def where(event: Event) -> bool:
-            return is_activity(event) and (wanted is None or wanted(event))
-
-        return await self.desk.source.events(replace(ask, where=where))
 
 
 def is_activity(event: Event) -> bool:

@@ -61,7 +61,7 @@ class Loader(Generic[RowT]):
         if self._feed is None:
             return
         view = self._table.view
-        if view.plain:
+        if view.plain and self._feed.belongs is None:
             self._search, window = None, Window(self._feed, self._table.identity)
             self._run(partial(self._begin, window, at))
         else:
@@ -78,7 +78,7 @@ class Loader(Generic[RowT]):
         window = self._window
         if window is None:
             return
-        if window.more_below and last > len(self._table.rows) - _AHEAD:
+        if window.more_below and not window.barren and last > len(self._table.rows) - _AHEAD:
             self._run(partial(self._step, window, window.further))
         elif window.more_above and first < _AHEAD:
             self._run(partial(self._step, window, window.earlier))
@@ -163,6 +163,8 @@ class Loader(Generic[RowT]):
         if not await window.end():
             while window.more_below and len(window.rows) < PAGE * 4:
                 await window.further()
+                if window.barren:
+                    break
         self._show_window(window)
         self._table.jump(len(window.rows) - 1)
 

@@ -6,7 +6,7 @@ has arrived, so that a reading that is given up leaves nothing half done.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from observatory.model.listing import Ask
@@ -24,8 +24,8 @@ PAGE = 200
 HELD = 8 * PAGE
 """Rows that are held while browsing; beyond that the ones farthest from what was read last are given back."""
 
-SEARCH_PAGE = 1_000
-"""Rows that are looked at in one reading while searching."""
+SEARCH_PAGE = 300
+"""Rows that are looked at in one reading while searching: a key that is pressed meanwhile waits for one of them."""
 
 SEARCHED = 100_000
 """Rows after which a search stops by itself and says how far it came."""
@@ -42,11 +42,22 @@ class Feed(Generic[RowT]):
         read: Gives the piece that is asked for.
         newest_first: The order of the list.
         both_ways: It can be read from its end towards its beginning too.
+        belongs: Which rows belong to the list; what else is read is passed over. None where all do.
+        searched: Rows after which a search rests.
     """
 
     read: Callable[[Ask], Awaitable[Page[RowT]]]
     newest_first: bool = True
     both_ways: bool = True
+    belongs: Test | None = None
+    searched: int = SEARCHED
+
+    def among(self, shows: Test | None) -> Test | None:
+        """Return the test for rows that belong to the list and that *shows* wants."""
+        belongs = self.belongs
+        if belongs is None or shows is None:
+            return belongs or shows
+        return lambda row: belongs(row) and shows(row)
 
 
 class Window(Generic[RowT]):
@@ -55,6 +66,10 @@ class Window(Generic[RowT]):
     Args:
         feed: Where rows come from.
         key: Names a row; it is the cursor at that row too.
+
+    Attributes:
+        barren: The last reading below brought nothing though the list goes on: where rows are so rare, a person says
+            how far it is searched.
     """
 
     def __init__(self, feed: Feed[RowT], key: Callable[[RowT], str]) -> None:
@@ -65,6 +80,8 @@ class Window(Generic[RowT]):
         self.place: int | None = 0
         self.more_above = False
         self.more_below = False
+        self.barren = False
+        self._after = ""
 
     async def begin(self, cursor: str = "") -> None:
         """Read the first rows, or those that follow *cursor*."""
@@ -73,6 +90,7 @@ class Window(Generic[RowT]):
         at_top = not cursor or page.before is None
         self.place = 0 if at_top else None
         self.more_above, self.more_below = not at_top and self._feed.both_ways, page.after is not None
+        self._after, self.barren = page.after or "", not page.items
 
     async def end(self) -> bool:
         """Go to the end of the list; False where it can only be read from its beginning."""
@@ -86,10 +104,11 @@ class Window(Generic[RowT]):
 
     async def further(self) -> None:
         """Read the rows below; a list that cannot be read backwards ends after `KEPT` rows."""
-        page = await self._read(Ask(self._key(self.rows[-1]), limit=PAGE))
+        page = await self._read(Ask(self._after or self._key(self.rows[-1]), limit=PAGE))
         known = set(map(self._key, self.rows))
         rows = (*self.rows, *(row for row in page.items if self._key(row) not in known))
         self.more_below = page.after is not None
+        self._after, self.barren = page.after or "", len(rows) == len(self.rows)
         if not self._feed.both_ways:
             self.rows, self.more_below = rows[:KEPT], self.more_below and len(rows) < KEPT
             return
@@ -105,6 +124,8 @@ class Window(Generic[RowT]):
         fresh = tuple(row for row in page.items if self._key(row) not in known)
         rows = (*fresh, *self.rows)
         self.more_above, self.more_below = page.before is not None, self.more_below or len(rows) > HELD
+        if len(rows) > HELD:
+            self._after = ""
         self.rows = rows[:HELD]
         self.place = 0 if not self.more_above else None if before is None else max(before - len(fresh), 0)
 
@@ -118,6 +139,7 @@ class Window(Generic[RowT]):
         below = self._below(self.rows[start:], page.items) if page.after is not None else ()
         rows = (*self.rows[:start], *page.items, *below)
         self.more_below = page.after is not None and (self.more_below or not below or len(rows) > HELD)
+        self._after = "" if below or not self.more_below else page.after or ""
         self.rows = rows[: HELD if self._feed.both_ways else KEPT]
 
     def _below(self, old: Sequence[RowT], fresh: Sequence[RowT]) -> Sequence[RowT]:
@@ -136,14 +158,14 @@ class Search(Generic[RowT]):
 
     Args:
         feed: Where rows come from.
-        matches: Whether a row is wanted; None wants all.
+        shows: Whether a row that belongs to the list is wanted; None wants all.
     """
 
-    def __init__(self, feed: Feed[RowT], matches: Test | None) -> None:
+    def __init__(self, feed: Feed[RowT], shows: Test | None) -> None:
         self._feed = feed
-        self._matches = matches
+        self._matches = feed.among(shows)
         self._cursor = ""
-        self._limit = SEARCHED
+        self._limit = feed.searched
         self._most = KEPT
         self.rows: list[RowT] = []
         self.searched = 0
@@ -157,7 +179,7 @@ class Search(Generic[RowT]):
 
     def go_on(self) -> None:
         """Allow it to search and to keep as much again."""
-        self._limit, self._most = self.searched + SEARCHED, len(self.rows) + KEPT
+        self._limit, self._most = self.searched + self._feed.searched, len(self.rows) + KEPT
 
     async def advance(self) -> None:
         """Look at one more piece and keep what matches."""
@@ -174,4 +196,4 @@ def _in_order(ask: Ask, feed: Feed[RowT]) -> Ask:
     """Return *ask* in the order of the list."""
     if ask.newest_first is feed.newest_first:
         return ask
-    return Ask(ask.cursor, ask.inclusive, ask.backwards, ask.limit, feed.newest_first, where=ask.where, most=ask.most)
+    return replace(ask, newest_first=feed.newest_first)
