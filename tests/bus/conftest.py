@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,13 @@ import redis
 import redis.sentinel
 
 from observatory.bus import Bus
-from observatory.bus.links.address import sentinels_of
+from observatory.bus.links.address import cluster_of, sentinels_of
 from observatory.engine import Engine
+from observatory.model.task import Lane, Priority
 from tests.rigs import PASSWORD, SENTINEL_PASSWORD, ClusterRig, SentinelRig
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from observatory.bus import Worker
 
@@ -71,15 +73,11 @@ class Fleet:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what is marked `everywhere` on every deployment: on all `but` one kind, of one `make`, or only to `soak`.
-
-    What looks at keys by their plain names has nothing to find on a cluster, where the names are others.
-    """
+    """Run what is marked `everywhere` on every deployment: on all `but` one kind, of one `make`, or only to `soak`."""
     mark = metafunc.definition.get_closest_marker("everywhere")
     wanted = mark is not None and (metafunc.config.getoption("--soak") or not mark.kwargs.get("soak"))
     if mark is not None and wanted and "bus_url" in metafunc.fixturenames:
-        without = {mark.kwargs.get("but", ""), "cluster" if "raw" in metafunc.fixturenames else ""}
-        kinds = [name for name in DEPLOYMENTS if name.partition("-")[0] not in without]
+        kinds = [name for name in DEPLOYMENTS if name.partition("-")[0] != mark.kwargs.get("but")]
         names = [name for name in kinds if name.endswith(mark.kwargs.get("make", ""))]
         params = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
         metafunc.parametrize("deployment", params, indirect=True)
@@ -114,13 +112,20 @@ async def bus(bus_url: str) -> AsyncIterator[Bus]:
 
 @pytest.fixture
 def raw(bus_url: str) -> Iterator[Any]:
-    """A plain redis-py client, as a foreign agent would use, and as the judge of what the engine holds."""
+    """A plain redis-py client, as a foreign agent would use, and as the judge of what the engine holds.
+
+    On a cluster it finds the node of a key; what names no key goes to one node, or to all primaries.
+    """
     if sentinels := sentinels_of(bus_url):
         found = redis.sentinel.Sentinel(sentinels.hosts, sentinel_kwargs={"password": SENTINEL_PASSWORD})
         with found.master_for(sentinels.name, password=PASSWORD, decode_responses=True) as client:
             yield client
         for sentinel in found.sentinels:
             sentinel.close()
+    elif cluster := cluster_of(bus_url):
+        nodes = [redis.cluster.ClusterNode(host, port) for host, port in cluster.hosts]
+        with redis.RedisCluster(startup_nodes=nodes, password=PASSWORD, decode_responses=True) as client:
+            yield client
     else:
         with redis.Redis.from_url(bus_url, decode_responses=True) as client:
             yield client
@@ -132,6 +137,29 @@ def any_engine(request: pytest.FixtureRequest) -> Iterator[str]:
     binary = Path(DEBIAN_REDIS) if request.param == "redis" and DEBIAN_REDIS else None
     with Engine.temporary(binary=binary) as engine:
         yield engine.url
+
+
+def lane_of(bus: Bus, task_id: str, priority: str = "normal", *, queue: str = "shared") -> str:
+    """Stream that a task of this id, and without an ordering key, is published to."""
+    return bus.partitions.of(task_id).keys.lane(Lane(queue, Priority(priority)))
+
+
+def lanes_of(bus: Bus, priority: str = "normal", *, queue: str = "shared") -> list[str]:
+    """Streams that a lane is made of, one in each partition."""
+    return [partition.keys.lane(Lane(queue, Priority(priority))) for partition in bus.partitions]
+
+
+def together(bus: Bus, count: int) -> list[str]:
+    """Ids of tasks that live in the same partition, without an ordering key."""
+    home = bus.partitions.seat
+    return list(
+        itertools.islice((name for name in map(str, itertools.count()) if bus.partitions.of(name) is home), count)
+    )
+
+
+def held(raw: Any, streams: Iterable[str]) -> int:
+    """How many entries *streams* hold together."""
+    return sum(raw.xlen(stream) for stream in streams)
 
 
 @contextlib.asynccontextmanager

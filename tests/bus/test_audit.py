@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ import pytest
 
 from observatory.bus import Bus, DoNotRetry, Snooze
 from observatory.bus.care.audit import Audit, audit
+from observatory.bus.care.audits import audit_bus
 from observatory.bus.care.compare import UNKNOWABLE, Kind
 from observatory.bus.keys import day_of, shifted
 from observatory.bus.tasks.delivery import Outcome, Settlement, settle_arguments
 from observatory.model.errors import BusError
 from observatory.model.task import Lane, Priority, TaskState
-from tests.bus.conftest import working
+from tests.bus.conftest import held, lane_of, lanes_of, together, working
 from tests.conftest import eventually
 
 if TYPE_CHECKING:
@@ -31,7 +33,12 @@ SWARM = 6
 
 async def audited(bus: Bus, **options: Any) -> Audit:
     """Audit the bus."""
-    return await audit(bus.connection, bus.keys, **options)
+    return await audit_bus(bus.partitions, **options)
+
+
+async def counted(bus: Bus) -> Audit:
+    """Audit a bus of one part by its numbers alone, as if it held too much to compare task by task."""
+    return await audit(bus.connection, bus.keys, most=0)
 
 
 def found(told: Audit) -> dict[tuple[Kind, str], int]:
@@ -90,9 +97,13 @@ async def produce(bus: Bus, raw: Any, seconds: float, seed: int) -> None:
         inside = f'{{"id": "in-{seed}-{n}"}}'
         match dice.randrange(8):
             case 0:
-                raw.xadd(dice.choice((LOW, HIGH)), {"kind": "note", "task_id": f"foreign-{seed}-{n}", "body": "{}"})
+                lane = dice.choice((*lanes_of(bus, "low"), *lanes_of(bus, "high")))
+                raw.xadd(lane, {"kind": "note", "task_id": f"foreign-{seed}-{n}", "body": "{}"})
             case 1:
-                raw.xadd(NORMAL, dice.choice(({"type": "nameless"}, {"nothing": "of use"}, {"data": inside})))
+                raw.xadd(
+                    dice.choice(lanes_of(bus)),
+                    dice.choice(({"type": "nameless"}, {"nothing": "of use"}, {"data": inside})),
+                )
             case 2 if ids:
                 await bus.cancel(dice.choice(ids))
             case 3:
@@ -112,6 +123,7 @@ async def produce(bus: Bus, raw: Any, seconds: float, seed: int) -> None:
         await asyncio.sleep(dice.random() / 100)
 
 
+@pytest.mark.everywhere
 async def test_a_swarm_that_fails_retries_cancels_and_requeues_adds_up(bus: Bus, raw: Any) -> None:
     """While it runs, when it has stopped with work left over, and when everything is drained: no difference."""
     async with swarm(bus):
@@ -129,13 +141,15 @@ async def test_a_swarm_that_fails_retries_cancels_and_requeues_adds_up(bus: Bus,
     assert left.dead[0] == left.dead[1] > 0
     assert sum(lane.waiting or 0 for lane in left.lanes) > 0
     async with swarm(bus):
-        await eventually(lambda: not any(raw.xlen(lane) for lane in (LOW, NORMAL, HIGH)))
+        lanes = [lane for priority in Priority for lane in lanes_of(bus, priority)]
+        await eventually(lambda: held(raw, lanes) == 0)
     drained = await audited(bus)
     assert drained.equal, drained.differences
     assert not {Kind.UNTAKEN, Kind.UNBEGUN, Kind.FOREIGN} & {one.kind for one in drained.unknown}
-    numbers = await audited(bus, most=0)
-    assert numbers.equal, numbers.differences
-    assert not numbers.by_task
+    for partition in bus.partitions:
+        numbers = await audit(partition.link, partition.keys, most=0)
+        assert numbers.equal, numbers.differences
+        assert not numbers.by_task
 
 
 async def _runs(bus: Bus, task: str) -> bool:
@@ -143,9 +157,11 @@ async def _runs(bus: Bus, task: str) -> bool:
     return record is not None and record.state is TaskState.RUNNING
 
 
+@pytest.mark.everywhere
 async def test_work_in_hand_of_the_living_and_the_dead_adds_up(bus: Bus, raw: Any) -> None:
     """Running, delivered to one that died before it began, and taken over: by the log and in the engine alike."""
     gate = asyncio.Event()
+    low, normal = lane_of(bus, "dropped", "low"), lane_of(bus, "held")
 
     async def waiting(_task: Any) -> None:
         await gate.wait()
@@ -153,13 +169,13 @@ async def test_work_in_hand_of_the_living_and_the_dead_adds_up(bus: Bus, raw: An
     await bus.publish("x", id="held")
     async with working(bus, "pink", {"x": waiting}):
         await eventually(lambda: _runs(bus, "held"))
-        raw.xgroup_create(LOW, "workers", id="0", mkstream=True)
+        raw.xgroup_create(low, "workers", id="0", mkstream=True)
         await bus.publish("x", id="dropped", priority="low")
-        raw.xreadgroup("workers", "red@there:1:0123abcd", {LOW: ">"})
+        raw.xreadgroup("workers", "red@there:1:0123abcd", {low: ">"})
         told = await audited(bus)
         assert told.equal, told.differences
-        (normal,) = [lane for lane in told.lanes if lane.count.stream == NORMAL]
-        assert (normal.queued, normal.running, normal.waiting, normal.pending) == (0, 1, 0, 1)
+        (counts,) = [lane for lane in told.lanes if lane.count.stream == normal]
+        assert (counts.queued, counts.running, counts.waiting, counts.pending) == (0, 1, 0, 1)
         gate.set()
     assert (await audited(bus)).equal
 
@@ -192,6 +208,7 @@ async def furnished(bus: Bus, raw: Any) -> Bus:
     return bus
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_an_entry_that_somebody_deleted_is_missed(furnished: Bus, raw: Any) -> None:
     """XDEL of what waits, and of what runs: each by the lane it should be in."""
     (entry, *_) = [ident for ident, _ in raw.xrange(LOW)]
@@ -201,9 +218,10 @@ async def test_an_entry_that_somebody_deleted_is_missed(furnished: Bus, raw: Any
     told = await audited(furnished)
     assert found(told) == {(Kind.MISSING, LOW): 1, (Kind.MISSING, NORMAL): 1}
     assert sorted(examples(told)) == ["low-0", "running"]
-    assert found(await audited(furnished, most=0)) == {(Kind.FEWER, LOW): 1}, "a ghost is still pending"
+    assert found(await counted(furnished)) == {(Kind.FEWER, LOW): 1}, "a ghost is still pending"
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_a_lane_that_somebody_deleted_is_named(furnished: Bus, raw: Any) -> None:
     """DEL of a lane, or something else in its place: all that was in it, with as many examples as asked for."""
     raw.delete(LOW)
@@ -212,9 +230,10 @@ async def test_a_lane_that_somebody_deleted_is_named(furnished: Bus, raw: Any) -
     assert examples(told) == ["low-0", "low-1"]
     raw.set(LOW, "x")
     assert found(await audited(furnished)) == {(Kind.LANE_GONE, LOW): 3}
-    assert found(await audited(furnished, most=0)) == {(Kind.LANE_GONE, LOW): 3}
+    assert found(await counted(furnished)) == {(Kind.LANE_GONE, LOW): 3}
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_a_dead_letter_that_the_bus_did_not_write_is_named(furnished: Bus, raw: Any) -> None:
     """Made up, or a copy of a real one under its id."""
     raw.xadd(DEAD, {"id": "fake", "type": "x", "reason": "error", "source": LOW})
@@ -223,16 +242,18 @@ async def test_a_dead_letter_that_the_bus_did_not_write_is_named(furnished: Bus,
     told = await audited(furnished)
     assert found(told) == {(Kind.UNLOGGED, DEAD): 2}
     assert sorted(examples(told)) == sorted(["fake", real["id"]])
-    assert found(await audited(furnished, most=0)) == {(Kind.MORE, DEAD): 2}
+    assert found(await counted(furnished)) == {(Kind.MORE, DEAD): 2}
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_dead_letters_and_delayed_tasks_that_are_gone_are_missed(furnished: Bus, raw: Any) -> None:
     """Deleted by hand, they are somewhere by the log and nowhere in the engine."""
     raw.delete(DEAD, DELAYED)
     assert found(await audited(furnished)) == {(Kind.MISSING, DEAD): 2, (Kind.MISSING, DELAYED): 1}
-    assert found(await audited(furnished, most=0)) == {(Kind.FEWER, DEAD): 2, (Kind.FEWER, DELAYED): 1}
+    assert found(await counted(furnished)) == {(Kind.FEWER, DEAD): 2, (Kind.FEWER, DELAYED): 1}
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_what_was_moved_by_hand_is_elsewhere(furnished: Bus, raw: Any) -> None:
     """An entry carried from one lane to another, and a group made anew under a running task."""
     ((entry, fields), *_) = raw.xrange(LOW)
@@ -247,6 +268,7 @@ async def test_what_was_moved_by_hand_is_elsewhere(furnished: Bus, raw: Any) -> 
     ]
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_an_acknowledgement_by_hand_is_named_unless_a_foreign_consumer_can_have_done_it(
     furnished: Bus, raw: Any
 ) -> None:
@@ -260,24 +282,26 @@ async def test_an_acknowledgement_by_hand_is_named_unless_a_foreign_consumer_can
     assert unknown(told) == {(Kind.FOREIGN, NORMAL): 1}
 
 
+@pytest.mark.everywhere
 async def test_a_plain_swarm_beside_the_bus_is_no_difference(bus: Bus, raw: Any) -> None:
     """Foreign producers and consumers on our lanes: counted, and said to be beyond knowing."""
-    for stream in (LOW, NORMAL):
+    names = together(bus, 3)
+    low, normal = lane_of(bus, names[0], "low"), lane_of(bus, names[0])
+    for stream in (low, normal):
         raw.xgroup_create(stream, "agents", id="0", mkstream=True)
-    raw.xadd(LOW, {"id": "theirs", "type": "x"})
-    raw.xadd(LOW, {"id": "theirs too", "type": "x"})
-    for n in range(3):
-        await bus.publish("x", id=f"ours-{n}")
-    ((_, rows),) = raw.xreadgroup("agents", "go-agent", {NORMAL: ">"}, count=2)
-    raw.xack(NORMAL, "agents", *[ident for ident, _ in rows])
-    raw.xreadgroup("agents", "go-agent", {LOW: ">"}, count=1)
+    raw.xadd(low, {"id": "theirs", "type": "x"})
+    raw.xadd(low, {"id": "theirs too", "type": "x"})
+    for name in names:
+        await bus.publish("x", id=name)
+    ((_, rows),) = raw.xreadgroup("agents", "go-agent", {normal: ">"}, count=2)
+    raw.xack(normal, "agents", *[ident for ident, _ in rows])
+    raw.xreadgroup("agents", "go-agent", {low: ">"}, count=1)
     told = await audited(bus)
     assert told.equal, told.differences
-    assert unknown(told) == {(Kind.UNTAKEN, LOW): 1, (Kind.UNBEGUN, LOW): 1, (Kind.FOREIGN, NORMAL): 2}
-    numbers = await audited(bus, most=0)
-    assert unknown(numbers) == {(Kind.UNTAKEN, LOW): 2, (Kind.FOREIGN, NORMAL): 2}
+    assert unknown(told) == {(Kind.UNTAKEN, low): 1, (Kind.UNBEGUN, low): 1, (Kind.FOREIGN, normal): 2}
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_other_groups_of_a_lane_do_not_count_twice(bus: Bus, raw: Any) -> None:
     """A second group keeps what ours has settled; ours decides, and where none is known to, every entry is there."""
     raw.xgroup_create(NORMAL, "auditors", id="0", mkstream=True)
@@ -299,6 +323,7 @@ async def test_other_groups_of_a_lane_do_not_count_twice(bus: Bus, raw: Any) -> 
     assert raw.xlen(NORMAL) == 5
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_ids_that_come_again_while_they_live_are_not_judged(bus: Bus, raw: Any) -> None:
     """Foreign senders repeat ids; the log does not tell one entry from the other, and the audit does not pretend."""
     gate = asyncio.Event()
@@ -321,6 +346,7 @@ async def _kinds(bus: Bus, kind: str, times: int) -> bool:
     return [event.kind for event in (await bus.events()).items].count(kind) == times
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_a_log_whose_beginning_is_gone_is_said_to_be_so(furnished: Bus, raw: Any) -> None:
     """What is older than it is not judged, and the day that lost facts is named; there is no difference."""
     (day,) = (await audited(furnished)).days
@@ -338,6 +364,7 @@ async def test_a_log_whose_beginning_is_gone_is_said_to_be_so(furnished: Bus, ra
     assert unknown(gone)[Kind.OLDER, DEAD] == 2
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_counters_that_do_not_fit_the_log_are_named(furnished: Bus, raw: Any) -> None:
     """A counter that was set by hand, and facts that were taken out of the middle of the log."""
     (day,) = (await audited(furnished)).days
@@ -353,6 +380,7 @@ async def test_counters_that_do_not_fit_the_log_are_named(furnished: Bus, raw: A
     assert found(await audited(furnished))[Kind.COUNTERS, day] > 5
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_a_false_fact_in_the_log_is_found(furnished: Bus, raw: Any) -> None:
     """A foreign agent may add facts; one that is not true shows."""
     (day,) = (await audited(furnished)).days
@@ -363,6 +391,7 @@ async def test_a_false_fact_in_the_log_is_found(furnished: Bus, raw: Any) -> Non
     assert unknown(told) == {(Kind.REPEATED, ""): 1}
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_the_log_is_read_over_midnight(bus: Bus, raw: Any) -> None:
     """Facts of an earlier day come first, whatever their ids are."""
     await bus.publish("x", id="new")
@@ -377,21 +406,23 @@ async def test_the_log_is_read_over_midnight(bus: Bus, raw: Any) -> None:
 
 async def test_hostile_ids_and_entries_add_up(bus: Bus, raw: Any) -> None:
     """Separators, bytes that are no text, ids that stand for none, fields without number: taken, dead, and equal."""
-    raw.xadd(NORMAL, {"id": "a\x1fb\x1ec", "type": "x"})
-    raw.xadd(NORMAL, {b"id": b"\xff\xfe", b"type": b"x"})
-    raw.xadd(NORMAL, {"id": "n" * 600, "type": "x"})
-    raw.xadd(NORMAL, {"id": "null", "type": "x"})
-    raw.xadd(NORMAL, {"ID": "upper", "TYPE": "x"})
-    raw.xadd(NORMAL, {"junk": "y"})
-    raw.xadd(NORMAL, {f"f{n}": "" for n in range(4000)} | {"type": "x"})
+    lanes = itertools.cycle(lanes_of(bus))
+    raw.xadd(next(lanes), {"id": "a\x1fb\x1ec", "type": "x"})
+    raw.xadd(next(lanes), {b"id": b"\xff\xfe", b"type": b"x"})
+    raw.xadd(next(lanes), {"id": "n" * 600, "type": "x"})
+    raw.xadd(next(lanes), {"id": "null", "type": "x"})
+    raw.xadd(next(lanes), {"ID": "upper", "TYPE": "x"})
+    raw.xadd(next(lanes), {"junk": "y"})
+    raw.xadd(next(lanes), {f"f{n}": "" for n in range(4000)} | {"type": "x"})
     assert (await audited(bus)).equal
     async with working(bus, "pink", {}):
-        await eventually(lambda: raw.xlen(DEAD) == 7)
+        await eventually(lambda: held(raw, [part.keys.dead_letters for part in bus.partitions]) == 7)
     told = await audited(bus)
     assert told.equal, (told.differences, told.unknown)
     assert told.dead == (7, 7)
 
 
+@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_what_cannot_be_read_is_an_error_and_not_a_verdict(bus: Bus, raw: Any) -> None:
     """A foreign key in the place of the log or of the dead letters."""
     raw.set(DEAD, "x")

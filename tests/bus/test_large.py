@@ -37,12 +37,13 @@ async def echo(task: Task) -> bytes:
     return task.payload * 2
 
 
+@pytest.mark.everywhere
 async def test_a_large_answer_reaches_who_asked(stocked: Bus, raw: Any) -> None:
     """The handler returns it, the requester has it, and the engine saw only references."""
     async with working(stocked, "pink", {"echo": echo}):
         reply = await stocked.request("echo", LARGE, wait=True)
     assert reply.payload == LARGE * 2
-    assert len(raw.hget(f"cortex:task:{reply.task_id}", "result")) < 1_000
+    assert len(raw.hget(stocked.partitions.of(reply.task_id).keys.record(reply.task_id), "result")) < 1_000
 
 
 async def test_an_answer_that_cannot_be_had_says_so(stocked: Bus, bus_url: str) -> None:
@@ -56,16 +57,18 @@ async def test_an_answer_that_cannot_be_had_says_so(stocked: Bus, bus_url: str) 
             await poor.request("long", wait=True)
 
 
+@pytest.mark.everywhere
 async def test_a_large_message_is_whole_in_its_mailbox(stocked: Bus, raw: Any) -> None:
     """It travels as a reference, is read as it was sent, and is acknowledged like any other."""
     await stocked.send_message("pink", LARGE, type="picture")
-    ((_, fields),) = raw.xrange("cortex:messages:pink")
+    box = stocked.partitions.of("pink").keys.mailbox("pink")
+    ((_, fields),) = raw.xrange(box)
     assert len(fields["payload"]) < 1_000
     async with stocked.inbox("pink") as inbox:
         letter = await anext(inbox)
         assert (letter.payload, letter.type, letter.notes) == (LARGE, "picture", ())
         assert await letter.ack()
-    assert raw.xlen("cortex:messages:pink") == 0
+    assert raw.xlen(box) == 0
 
 
 async def test_a_message_whose_payload_is_gone_is_still_a_message(stocked: Bus, bus_url: str) -> None:
@@ -103,15 +106,16 @@ async def test_giving_up_while_a_payload_is_fetched_loses_no_message(
         assert (await anext(inbox)).payload == LARGE
 
 
+@pytest.mark.everywhere
 async def test_a_large_broadcast_is_heard_whole(stocked: Bus, raw: Any) -> None:
     """It travels as a reference, and the cursor moves behind it as behind any other."""
     await stocked.broadcast(LARGE)
     await stocked.broadcast("lunch")
-    assert len(raw.xrange("cortex:events:global")[0][1]["payload"]) < 1_000
+    assert len(raw.xrange(stocked.keys.broadcasts)[0][1]["payload"]) < 1_000
     async with stocked.broadcasts("pink", since="0") as hearing:
         heard = [await anext(hearing), await anext(hearing)]
         assert [item.payload for item in heard if isinstance(item, Broadcast)] == [LARGE, b"lunch"]
-        await eventually(lambda: raw.hget("cortex:cursors", "pink") is not None)
+        await eventually(lambda: raw.hget(stocked.keys.cursors, "pink") is not None)
 
 
 async def test_without_a_store_the_bound_is_named(bus: Bus) -> None:

@@ -10,7 +10,7 @@ import pytest
 from observatory.bus import Bus, CancelOutcome
 from observatory.model.errors import UsageError
 from observatory.model.task import NewTask, TaskState
-from tests.bus.conftest import working
+from tests.bus.conftest import held, lane_of, lanes_of, working
 from tests.conftest import eventually
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class Desk:
 async def test_the_key_is_a_field_where_it_is_used_and_only_there(bus: Bus, raw: Any) -> None:
     """Foreign readers see one more plain field, and only in tasks that have a key."""
     await bus.publish("x", ordering_key="customer-7")
-    await bus.publish("x")
-    (_, first), (_, second) = raw.xrange("cortex:tasks:normal")
+    await bus.publish("x", id="customer-7")
+    (_, first), (_, second) = raw.xrange(lane_of(bus, "customer-7"))
     assert first["ordering_key"] == "customer-7"
     assert "ordering_key" not in second
     assert " ".join(first) == "id type from priority payload created_at ttl ordering_key v"
@@ -153,8 +153,8 @@ async def test_cancelling_what_is_parked_takes_it_out_at_once(bus: Bus, raw: Any
             assert await bus.cancel("b") is CancelOutcome.CANCELLED
             desk.let_go("a", "c")
             await eventually(lambda: desk.begun == ["a", "c"])
-    assert raw.xlen("cortex:tasks:normal") == 0
-    assert list(raw.scan_iter("cortex:order:*")) == []
+    assert held(raw, lanes_of(bus)) == 0
+    assert list(raw.scan_iter("*:order:*")) == []
 
 
 async def test_cancelling_what_waits_for_its_retry_lets_the_next_run(bus: Bus) -> None:
@@ -191,15 +191,15 @@ async def test_a_key_does_not_wait_for_what_somebody_deleted(bus: Bus, raw: Any)
     async with working(bus, "pink", {"x": desk}, concurrency=2, lease_s=1.0):
         await eventually(lambda: _parked(bus, 2))
         assert desk.begun == []
-        raw.xdel("cortex:tasks:elsewhere:normal", first.entry_id)
+        raw.xdel(lane_of(bus, "k", queue="elsewhere"), first.entry_id)
         await eventually(lambda: desk.begun == ["second", "third"])
 
 
 async def test_a_plain_entry_of_a_foreign_agent_keeps_order_too(bus: Bus, raw: Any) -> None:
     """A key in any field order, or in JSON, means the same as one of our own."""
     desk = Desk()
-    raw.xadd("cortex:tasks:normal", {"ordering_key": "k", "kind": "x", "task_id": "first"})
-    raw.xadd("cortex:tasks:normal", {"data": '{"type": "x", "id": "second", "ordering_key": "k"}'})
+    raw.xadd(lane_of(bus, "k"), {"ordering_key": "k", "kind": "x", "task_id": "first"})
+    raw.xadd(lane_of(bus, "k"), {"data": '{"type": "x", "id": "second", "ordering_key": "k"}'})
     async with working(bus, "pink", {"x": desk}, concurrency=2):
         await eventually(lambda: desk.begun == ["first"])
         await eventually(lambda: _parked(bus, 1))

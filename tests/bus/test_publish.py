@@ -16,6 +16,7 @@ from observatory.model.clock import SystemClock
 from observatory.model.errors import BusBusyError, BusError, NotDurableError, UsageError
 from observatory.model.listing import Ask
 from observatory.model.task import DelayedTask, TaskState
+from tests.bus.conftest import held, lane_of, lanes_of, together
 
 pytestmark = pytest.mark.everywhere
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.everywhere
 async def test_a_published_task_is_a_plain_entry_that_any_language_reads(bus: Bus, raw: Any) -> None:
     """The canonical field names stand in the stream, in their canonical order."""
     answer = await bus.publish("deploy", {"app": "api"}, priority="high", sender="harold", ttl=90)
-    ((ident, fields),) = raw.xrange("cortex:tasks:high")
+    ((ident, fields),) = raw.xrange(lane_of(bus, answer.id, "high"))
     assert ident == answer.entry_id
     assert " ".join(fields) == "id type from priority payload content_type created_at ttl v"
     assert (fields["id"], fields["type"], fields["from"], fields["ttl"]) == (answer.id, "deploy", "harold", "90")
@@ -36,16 +37,17 @@ async def test_publishing_an_id_again_is_answered_and_not_repeated(bus: Bus, raw
     second = await bus.publish("x", id="once")
     assert (first.outcome, second.outcome) == (PublishOutcome.QUEUED, PublishOutcome.DUPLICATE)
     assert second.entry_id == first.entry_id
-    assert raw.xlen("cortex:tasks:normal") == 1
+    assert held(raw, lanes_of(bus)) == 1
 
 
+@pytest.mark.everywhere(but="cluster")  # An engine counts its own commands only.
 async def test_a_hundred_coroutines_share_round_trips(bus: Bus, raw: Any) -> None:
     """Publishing from many coroutines at once needs far fewer commands than tasks."""
     await bus.publish("warm")
     before = raw.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0)
     await asyncio.gather(*(bus.publish("x") for _ in range(100)))
     calls = raw.info("commandstats")["cmdstat_evalsha"]["calls"] - before
-    assert raw.xlen("cortex:tasks:normal") == 101
+    assert held(raw, lanes_of(bus)) == 101
     assert calls <= 5
 
 
@@ -53,7 +55,7 @@ async def test_delayed_work_waits_outside_its_lane(bus: Bus, raw: Any) -> None:
     """What is not due stands in no lane, and the bus knows where it is."""
     answer = await bus.publish("x", delay=60)
     assert answer.outcome is PublishOutcome.DELAYED
-    assert raw.xlen("cortex:tasks:normal") == 0
+    assert held(raw, lanes_of(bus)) == 0
     record = await bus.record(answer.id)
     assert record is not None
     assert record.state is TaskState.DELAYED
@@ -64,12 +66,13 @@ async def test_delayed_work_waits_outside_its_lane(bus: Bus, raw: Any) -> None:
 async def test_a_full_lane_refuses_and_drops_nothing(bus: Bus, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """At its bound a lane answers busy; what stands in it stays."""
     monkeypatch.setattr(publisher_module, "LANE_BOUND", 2)
-    await bus.publish("x")
-    await bus.publish("x")
+    *some, refused = together(bus, 3)
+    for name in some:
+        await bus.publish("x", id=name)
     with pytest.raises(BusBusyError, match="normal is full"):
-        await bus.publish("x", id="refused")
-    assert raw.xlen("cortex:tasks:normal") == 2
-    assert await bus.record("refused") is None
+        await bus.publish("x", id=refused)
+    assert held(raw, lanes_of(bus)) == 2
+    assert await bus.record(refused) is None
 
 
 @pytest.mark.parametrize(
@@ -105,8 +108,8 @@ async def test_a_dedupe_key_makes_the_second_publish_a_duplicate_of_the_first(bu
     first = await bus.publish("x", dedupe="order-7", dedupe_ttl=60)
     second = await bus.publish("x", dedupe="order-7", id="another")
     assert (second.outcome, second.id, second.entry_id) == (PublishOutcome.DUPLICATE, first.id, first.entry_id)
-    assert raw.xlen("cortex:tasks:normal") == 1
-    assert 0 < raw.ttl("cortex:dedupe:order-7") <= 60
+    assert held(raw, lanes_of(bus)) == 1
+    assert 0 < raw.ttl(f"{bus.partitions.of('order-7').keys.prefix}:dedupe:order-7") <= 60
     assert await bus.record("another") is None
 
 
@@ -129,7 +132,7 @@ async def test_the_servers_clock_decides_when_work_is_due(bus_url: str, ahead_h:
     assert 25 < float(dict(waiting.fields)[b"ttl"]) <= 30
 
 
-@pytest.mark.everywhere(make="valkey")  # Debian's Redis is older than WAITAOF.
+@pytest.mark.everywhere(but="cluster", make="valkey")  # Debian's Redis is older than WAITAOF.
 async def test_a_durable_publish_is_answered_when_it_is_on_disk(bus: Bus, raw: Any) -> None:
     """Durable mode waits for the sync and says the same as any other publish."""
     answer = await bus.publish("x", durable=True)
@@ -141,7 +144,7 @@ async def test_a_durable_publish_is_answered_when_it_is_on_disk(bus: Bus, raw: A
             await bus.publish("x", durable=True)
     finally:
         raw.config_set("appendonly", "yes")
-    assert raw.xlen("cortex:tasks:normal") == 2
+    assert held(raw, lanes_of(bus)) == 2
 
 
 @pytest.mark.parametrize("bad", ["null", "None", "🚀" * 60])
@@ -153,20 +156,20 @@ async def test_an_id_that_readers_would_not_believe_is_refused(bus: Bus, bad: st
 
 async def test_one_task_that_cannot_be_sent_fails_alone(bus: Bus, raw: Any) -> None:
     """Of tasks that travel together, one with text that is no Unicode and one whose lane is no stream fail alone."""
-    raw.set("cortex:tasks:low", "mine")
+    raw.set(lane_of(bus, "stuck", "low"), "mine")
     answers = await asyncio.gather(
         bus.publish("x"),
         bus.publish("\ud800"),
-        bus.publish("x", priority="low"),
+        bus.publish("x", id="stuck", priority="low"),
         bus.publish("x"),
         return_exceptions=True,
     )
     assert [type(answer).__name__ for answer in answers] == ["Published", "UsageError", "BusError", "Published"]
     assert "WRONGTYPE" in str(answers[2])
-    assert raw.xlen("cortex:tasks:normal") == 2
+    assert held(raw, lanes_of(bus)) == 2
 
 
-@pytest.mark.everywhere(make="valkey")  # Debian's Redis is older than WAITAOF.
+@pytest.mark.everywhere(but="cluster", make="valkey")  # Debian's Redis is older than WAITAOF.
 async def test_a_repeated_durable_publish_waits_as_the_first_one_did(
     bus: Bus, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,4 +182,4 @@ async def test_a_repeated_durable_publish_waits_as_the_first_one_did(
             await bus.publish("x", id="once", durable=True)
     finally:
         raw.config_set("appendfsync", "everysec")
-    assert raw.ttl("cortex:durable") > 0
+    assert raw.ttl(bus.partitions.of("once").keys.durable) > 0

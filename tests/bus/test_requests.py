@@ -16,7 +16,8 @@ from observatory.bus.talk.requests import NoResponder, RequestFailed, Requests, 
 from observatory.engine import Engine
 from observatory.model.clock import SystemClock
 from observatory.model.errors import BusError, UsageError
-from tests.bus.conftest import working
+from observatory.model.task import NewTask, Task
+from tests.bus.conftest import held, lanes_of, working
 from tests.bus.test_worker import Notebook
 from tests.conftest import eventually
 
@@ -24,11 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from observatory.model.task import Task
 
-pytestmark = pytest.mark.everywhere(but="cluster", soak=True)
-
-LANE = "cortex:tasks:normal"
+pytestmark = pytest.mark.everywhere(soak=True)
 
 
 @contextlib.asynccontextmanager
@@ -49,22 +47,28 @@ async def requests(bus: Bus) -> AsyncIterator[Requests]:
 
 
 class Responder:
-    """A foreign worker that knows plain commands only: it reads a lane and answers by XADD."""
+    """A foreign worker that knows plain commands only: it reads the streams of a lane and answers by XADD."""
 
-    def __init__(self, raw: Any, lane: str = LANE) -> None:
+    def __init__(self, raw: Any, streams: list[str]) -> None:
         self.raw = raw
-        self.lane = lane
-        raw.xgroup_create(lane, "foreign", id="0", mkstream=True)
+        self.streams = streams
+        for stream in streams:
+            raw.xgroup_create(stream, "foreign", id="0", mkstream=True)
         self.beat()
 
     def beat(self) -> None:
         """Ask for work, and get none yet: by this it shows that it lives."""
-        self.raw.xgroup_createconsumer(self.lane, "foreign", "f-1")
+        for stream in self.streams:
+            self.raw.xgroup_createconsumer(stream, "foreign", "f-1")
 
     async def next(self) -> dict[str, str]:
         """Wait for a task."""
-        ((_, ((_, fields),)),) = await eventually(lambda: self.raw.xreadgroup("foreign", "f-1", {self.lane: ">"}, 1))
+        ((_, ((_, fields),)),) = await eventually(self._taken)
         return dict(fields)
+
+    def _taken(self) -> Any:
+        asked = (self.raw.xreadgroup("foreign", "f-1", {stream: ">"}, 1) for stream in self.streams)
+        return next((rows for rows in asked if rows), None)
 
     def answer(self, task: dict[str, str], payload: str = "", **fields: str) -> None:
         """Answer a task in the way that the settle script does."""
@@ -74,17 +78,20 @@ class Responder:
 
 
 @pytest.fixture
-def responder(bus_url: str, raw: Any) -> Responder:
+def responder(bus: Bus, raw: Any) -> Responder:
     """A foreign worker on the shared queue."""
-    return Responder(raw)
+    return Responder(raw, lanes_of(bus))
 
 
-async def test_a_request_returns_what_the_worker_answers(requests: Requests, responder: Responder, raw: Any) -> None:
+@pytest.mark.everywhere
+async def test_a_request_returns_what_the_worker_answers(
+    bus: Bus, requests: Requests, responder: Responder, raw: Any
+) -> None:
     """The answer reaches whoever asked, and the task says where to answer and until when."""
     asking = asyncio.create_task(requests.request("sum", {"a": 1}, timeout=7, sender="harold"))
     task = await responder.next()
     assert (task["type"], task["payload"], task["from"], task["ttl"]) == ("sum", '{"a":1}', "harold", "7")
-    assert task["reply_to"].startswith("cortex:reply:")
+    assert task["reply_to"].startswith(f"{bus.partitions.of(task['id']).keys.prefix}:reply:")
     responder.answer(task, '{"b":2}', content_type="application/json")
     reply = await asking
     assert (reply.task_id, reply.payload, reply.content_type) == (task["id"], b'{"b":2}', "application/json")
@@ -93,20 +100,7 @@ async def test_a_request_returns_what_the_worker_answers(requests: Requests, res
     await eventually(lambda: 0 < raw.pttl(task["reply_to"]) <= 3_600_000)
 
 
-async def test_requests_work_on_every_engine(any_engine: str) -> None:
-    """Asking, answering, nobody there: the same on Valkey and on Debian's Redis."""
-    import redis  # noqa: PLC0415 - the second client of this test alone
-
-    with redis.Redis.from_url(any_engine, decode_responses=True) as raw:
-        async with Bus.connect(any_engine) as bus, requesting(bus) as requests:
-            with pytest.raises(NoResponder):
-                await requests.request("sum")
-            responder = Responder(raw)
-            asking = asyncio.create_task(requests.request("sum"))
-            responder.answer(await responder.next(), "3")
-            assert (await asking).payload == b"3"
-
-
+@pytest.mark.everywhere(but="cluster", soak=True)  # An engine knows its own clients only.
 async def test_many_requests_share_one_stream_and_one_read(requests: Requests, responder: Responder, raw: Any) -> None:
     """A hundred requests at once, answered backwards, each get their own answer over one waiting connection."""
     asking = [asyncio.create_task(requests.request("echo", str(number))) for number in range(100)]
@@ -127,6 +121,7 @@ async def test_a_family_of_requests_keeps_its_correlation_id(requests: Requests,
     assert [reply.payload for reply in await asyncio.gather(*asking)] == [b"a", b"b"]
 
 
+@pytest.mark.everywhere
 async def test_an_answer_by_correlation_id_alone_is_understood(
     requests: Requests, responder: Responder, raw: Any
 ) -> None:
@@ -158,6 +153,7 @@ async def test_a_second_answer_is_dropped_and_counted(requests: Requests, respon
     await eventually(lambda: requests.stats.late == 1)
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize(
     ("status", "words"), [("dead", "became a dead letter: boom"), ("cancelled", "was cancelled: boom")]
 )
@@ -172,22 +168,25 @@ async def test_a_task_that_failed_fails_the_request(
     assert failed.value.reply.status == status
 
 
-async def test_where_nobody_serves_a_request_fails_at_once(requests: Requests, raw: Any) -> None:
+@pytest.mark.everywhere
+async def test_where_nobody_serves_a_request_fails_at_once(bus: Bus, requests: Requests, raw: Any) -> None:
     """No worker on the queue: the caller is told at once, and nothing was published."""
     with pytest.raises(NoResponder, match="coding"):
         await requests.request("x", queue="coding", timeout=60)
-    assert raw.keys("cortex:tasks:*") == []
+    assert not any(raw.exists(stream) for stream in lanes_of(bus, queue="coding"))
 
 
-async def test_whoever_is_told_to_wait_waits(requests: Requests, raw: Any) -> None:
+@pytest.mark.everywhere
+async def test_whoever_is_told_to_wait_waits(bus: Bus, requests: Requests, raw: Any) -> None:
     """With `wait` a request is published for a worker that is still to come."""
     asking = asyncio.create_task(requests.request("x", wait=True))
-    await eventually(lambda: raw.xlen(LANE) == 1)
-    responder = Responder(raw)
+    await eventually(lambda: held(raw, lanes_of(bus)) == 1)
+    responder = Responder(raw, lanes_of(bus))
     responder.answer(await responder.next(), "here I am")
     assert (await asking).payload == b"here I am"
 
 
+@pytest.mark.everywhere
 async def test_a_worker_that_beats_is_somebody_who_serves(bus: Bus, requests: Requests) -> None:
     """A live worker's queues are served, its own `@agent` queue too, others are not; its goodbye ends that."""
     async with working(bus, "pink", {"x": Notebook()}, queues=("shared", "coding")):
@@ -201,10 +200,10 @@ async def test_a_worker_that_beats_is_somebody_who_serves(bus: Bus, requests: Re
 
 
 async def _serves(requests: Requests, queue: str) -> bool:
-    args = (queue, f"cortex:tasks:{queue}:normal" if queue != "shared" else LANE)
-    return bool(await requests._partitions.seat.link.call("responders", args))
+    return await requests._is_served(NewTask("x", b"", "id", queue=queue), requests._partitions.of("id"))
 
 
+@pytest.mark.everywhere
 async def test_what_a_handler_returns_is_the_answer(bus: Bus, requests: Requests) -> None:
     """With our own worker: its result, its failure, and its goodbye each reach whoever asks."""
 
@@ -223,12 +222,13 @@ async def test_what_a_handler_returns_is_the_answer(bus: Bus, requests: Requests
         await requests.request("add", [1, 2])
 
 
+@pytest.mark.everywhere
 async def test_the_beats_of_foreign_agents_count(bus: Bus, requests: Requests, raw: Any) -> None:
     """Capabilities count whether they are a list in JSON or words between commas; dead agents do not."""
     await bus.heartbeat("one", capabilities=['["go"', ' "rust"]'])
     await bus.heartbeat("two", capabilities=["python"])
     await bus.heartbeat("gone", capabilities=["cobol"])
-    raw.zadd("cortex:agents:seen", {"gone": 1})
+    raw.zadd(bus.partitions.of("gone").keys.agents_seen, {"gone": 1})
     assert [await _serves(requests, queue) for queue in ("go", "rust", "python", "cobol")] == [True, True, True, False]
 
 
@@ -250,7 +250,7 @@ async def test_answers_come_after_the_engine_was_killed(tmp_path: Path) -> None:
     try:
         async with Bus.connect(engine.url) as bus, requesting(bus) as requests:
             with redis.Redis.from_url(engine.url, decode_responses=True) as raw:
-                responder = Responder(raw)
+                responder = Responder(raw, lanes_of(bus))
                 asking = asyncio.create_task(requests.request("x", timeout=60))
                 task = await responder.next()
             assert engine.pid is not None
@@ -264,6 +264,7 @@ async def test_answers_come_after_the_engine_was_killed(tmp_path: Path) -> None:
         engine.stop()
 
 
+@pytest.mark.everywhere
 async def test_closing_fails_what_still_waits_and_leaves_no_key(bus: Bus, responder: Responder, raw: Any) -> None:
     """Whoever waits when the bus closes is told so; no stream of replies stays behind."""
     async with requesting(bus) as requests:
@@ -275,7 +276,7 @@ async def test_closing_fails_what_still_waits_and_leaves_no_key(bus: Bus, respon
         await asking
     with pytest.raises(BusError, match="closed"):
         await requests.request("x")
-    assert raw.keys("cortex:reply:*") == []
+    assert not raw.exists(task["reply_to"])
 
 
 async def test_a_cancelled_caller_leaves_nothing_waiting(requests: Requests, responder: Responder) -> None:

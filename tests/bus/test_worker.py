@@ -14,7 +14,7 @@ from observatory.model.event import EventKind
 from observatory.model.listing import Ask
 from observatory.model.reduce import Books, fold
 from observatory.model.task import Task, TaskState
-from tests.bus.conftest import working
+from tests.bus.conftest import held, lane_of, lanes_of, working
 from tests.conftest import eventually
 
 pytestmark = pytest.mark.everywhere
@@ -135,7 +135,7 @@ async def test_do_not_retry_is_final_at_once(bus: Bus) -> None:
 async def test_what_nobody_can_handle_becomes_a_dead_letter(bus: Bus, raw: Any) -> None:
     """Unknown types and malformed entries are kept with their fields; the worker goes on."""
     notebook = Notebook()
-    raw.xadd("cortex:tasks:normal", {"foo": "bar"})
+    raw.xadd(lane_of(bus, "any"), {"foo": "bar"})
     await bus.publish("unheard-of")
     await bus.publish("x", id="after")
     async with working(bus, "pink", {"x": notebook}):
@@ -154,8 +154,8 @@ async def test_what_waited_too_long_is_not_run(bus: Bus, raw: Any) -> None:
     """A task whose time to live ran out in the queue becomes a stale dead letter, ours or foreign."""
     notebook = Notebook()
     old = "1000000000000-0"
-    raw.xadd("cortex:tasks:high", {"type": "x", "payload": "foreign", "ttl": "5m"}, id=old)
-    raw.xadd("cortex:tasks:normal", {"id": "ours", "type": "x", "payload": "", "ttl": "60", "v": "1"}, id=old)
+    raw.xadd(lane_of(bus, "theirs", "high"), {"type": "x", "payload": "foreign", "ttl": "5m"}, id=old)
+    raw.xadd(lane_of(bus, "ours"), {"id": "ours", "type": "x", "payload": "", "ttl": "60", "v": "1"}, id=old)
     async with working(bus, "pink", {"x": notebook}):
         await eventually(lambda: _count_letters(bus, 2))
         await bus.publish("x")
@@ -200,7 +200,7 @@ async def test_cancelling_has_one_outcome_wherever_the_task_is(bus: Bus, raw: An
         await eventually(lambda: _is(bus, "done", TaskState.DONE))
         assert await bus.cancel("done") is CancelOutcome.SETTLED
     assert [task.id for task in notebook.tasks] == ["done"]
-    assert raw.xlen("cortex:tasks:normal") == 0
+    assert held(raw, lanes_of(bus)) == 0
     kinds = [event.task for event in (await bus.events()).items if event.kind == "cancelled"]
     assert sorted(kinds) == ["delayed", "queued", "running"]
 
@@ -221,7 +221,7 @@ async def test_stopping_lets_a_running_handler_finish_and_leaves_nothing(bus: Bu
 
     worker = bus.worker("pink", {"x": slow})
     running = asyncio.create_task(worker.run())
-    await bus.publish("x")
+    first = await bus.publish("x")
     await started.wait()
     worker.stop()
     await bus.publish("x", id="left-behind")
@@ -229,7 +229,7 @@ async def test_stopping_lets_a_running_handler_finish_and_leaves_nothing(bus: Bu
     await running
     assert len(notebook.tasks) == 1
     assert await _is(bus, "left-behind", TaskState.QUEUED)
-    assert raw.xinfo_consumers("cortex:tasks:normal", "workers") == []
+    assert raw.xinfo_consumers(lane_of(bus, first.id), "workers") == []
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
@@ -269,7 +269,7 @@ async def test_what_a_blocked_read_brings_runs_at_once_and_once(bus: Bus, raw: A
         books = await eventually(partial(_completed, bus, 20))
     assert books.totals[EventKind.TAKEN] == 20
     assert EventKind.REDELIVERED not in books.totals
-    assert raw.script_exists(script("adopt").sha.decode()) == [False], "each cost another round trip"
+    assert not any(raw.script_exists(script("adopt").sha.decode())), "each cost another round trip"
 
 
 async def _completed(bus: Bus, expected: int) -> Books | None:
