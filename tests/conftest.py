@@ -57,6 +57,12 @@ async def eventually(predicate: Callable[[], object], timeout: float = 10.0) -> 
         pause = min(pause * 2, 0.05)
 
 
+@pytest.fixture
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Whether the long forms are wanted."""
+    return bool(request.config.getoption("--soak"))
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """One ephemeral engine per xdist worker."""

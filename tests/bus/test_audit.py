@@ -124,10 +124,10 @@ async def produce(bus: Bus, raw: Any, seconds: float, seed: int) -> None:
 
 
 @pytest.mark.everywhere
-async def test_a_swarm_that_fails_retries_cancels_and_requeues_adds_up(bus: Bus, raw: Any) -> None:
+async def test_a_swarm_that_fails_retries_cancels_and_requeues_adds_up(bus: Bus, raw: Any, soak: bool) -> None:
     """While it runs, when it has stopped with work left over, and when everything is drained: no difference."""
     async with swarm(bus):
-        producing = asyncio.gather(*(produce(bus, raw, 1.5, seed) for seed in range(3)))
+        producing = asyncio.gather(*(produce(bus, raw, 1.5 if soak else 0.5, seed) for seed in range(3)))
         while not producing.done():
             told = await audited(bus)
             assert told.equal, told.differences

@@ -64,12 +64,6 @@ def _awaits(waiting: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def soak(request: pytest.FixtureRequest) -> bool:
-    """Run the long forms."""
-    return bool(request.config.getoption("--soak"))
-
-
-@pytest.fixture
 def rig() -> Iterator[Rig]:
     """A clean engine of the shipped make."""
     with Rig() as built:
