@@ -106,13 +106,13 @@ def test_nothing_is_called_served_where_nobody_serves() -> None:
 
 
 async def test_queues_of_single_agents_come_last(tmp_path: Path) -> None:
-    """Each agent has a queue of its own; those of a kind of work stand above them all."""
+    """Each agent has a queue of its own; those of a kind of work, what waits and what is dead stand above them all."""
     named = [replace(seed.lanes()[0], queue=name, stream=name) for name in ("@amber", "@blue", "coding", "deploy")]
     app, _, _ = seed.make_app(replace(seed.swarm(), lanes=(*seed.lanes()[:4], *named)), folder=tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         rows = [row.name for row in app.screen.query_one(LaneTable).rows]
-    assert rows[4:8] == ["coding", "deploy", "@amber", "@blue"]
+    assert rows[4:] == ["coding", "deploy", "delayed", "dead letters", "@amber", "@blue"]
 
 
 async def test_busy_lanes_are_never_hidden_behind_idle_ones(tmp_path: Path) -> None:

@@ -326,6 +326,11 @@ async def test_a_list_of_rare_rows_is_not_searched_without_end(tmp_path: Path, n
         await settled(pilot)
         assert numbers.asks[-1].cursor > numbers.asks[asked - 1].cursor, "it goes on where it had come to"
         assert len(numbers.asks) == asked + 1
+
+
+async def test_what_does_not_belong_to_a_list_is_passed_over(tmp_path: Path, numbers: Numbers) -> None:
+    """It stands without it, and says how much was searched."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         few = Feed(numbers.read, belongs=lambda row: row % 600 == 0, searched=3_000)
         table = await opened(pilot, few)
