@@ -12,7 +12,7 @@ import redis.asyncio as aioredis
 from redis.exceptions import NoScriptError
 
 from observatory.bench import cluster
-from observatory.bench.frame import Bound, Figure, alternate, percentile, summarised
+from observatory.bench.frame import Bound, Figure, alternate, percentiles
 from observatory.bench.steady import Steady
 from observatory.bus import Bus, TaskContext
 from observatory.bus.scripts import script
@@ -225,16 +225,7 @@ class _Pair:
             0.5: Bound(must=1.0, aim=0.6, must_ratio=3.0, aim_ratio=2.0, lower=True),
             0.99: Bound(must=1.5, aim=1.0, must_ratio=3.0, aim_ratio=2.0, lower=True),
         }
-        return [
-            summarised(
-                f"publish to handler start, idle engine, p{share * 100:.0f}",
-                "ms",
-                [percentile(samples, share) for samples in ours],
-                [percentile(samples, share) for samples in theirs],
-                bound,
-            )
-            for share, bound in bounds.items()
-        ]
+        return percentiles("publish to handler start, idle engine", "ms", ours, theirs, bounds)
 
     async def engine_cpu(self) -> float:
         """Microseconds of engine CPU for one life of a task: publish, take, settle, with their events."""

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ import redis.asyncio as aioredis
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from observatory.bench.frame import Bound, Figure, alternate
+from observatory.bench.frame import Bound, Figure, alternate, percentiles
 from observatory.bus import Bus, TaskContext
 from observatory.engine import Engine, find_binary
 from observatory.model.errors import EngineError
@@ -31,6 +32,9 @@ NODES: Final = 3
 SLOTS: Final = 16384
 WORKER_SLOTS: Final = 256
 PAYLOAD: Final = b"x" * 200
+
+REST_S: Final = 0.01
+"""Seconds between two tasks for a worker that is to be asleep when the next one comes."""
 
 UP_S: Final = 20.0
 """Seconds that a cluster is given to come up."""
@@ -47,7 +51,7 @@ async def figures(*, quick: bool) -> list[Figure]:
     Args:
         quick: A tenth of the tasks and two rounds instead of five.
     """
-    tasks, rounds = (3_000, 2) if quick else (30_000, 5)
+    tasks, rounds, pings = (3_000, 2, 200) if quick else (30_000, 5, 1_000)
     (port,) = _free_ports(1)
     with Engine.temporary(port=port) as engine:
         async with (
@@ -74,7 +78,40 @@ async def figures(*, quick: bool) -> list[Figure]:
                     rounds=1,
                     bound=Bound(must=15, aim=5, lower=True),
                 ),
+                *await _latency(many, one, pings, rounds),
             ]
+
+
+async def _latency(many: Bus, one: Bus, pings: int, rounds: int) -> list[Figure]:
+    """From publish to the start of a handler: one worker that has nothing to do, on the cluster and on one engine."""
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(await _wakes(many, pings))
+        theirs.append(await _wakes(one, pings))
+    bounds = {0.5: Bound(must=10, aim=3, lower=True), 0.99: Bound(must=50, aim=10, lower=True)}
+    return percentiles("publish to handler start, idle cluster beside one engine", "ms", ours, theirs, bounds)
+
+
+async def _wakes(bus: Bus, pings: int) -> list[float]:
+    """Milliseconds from publishing a task until its handler starts, for tasks of all partitions."""
+    started: asyncio.Queue[float] = asyncio.Queue()
+
+    async def handle(_task: Task, _context: TaskContext) -> None:
+        started.put_nowait(time.perf_counter())
+
+    worker = bus.worker("bench", {"bench": handle})
+    running = asyncio.create_task(worker.run())
+    samples = []
+    for number in range(-20, pings):
+        await asyncio.sleep(REST_S)
+        sent = time.perf_counter()
+        await bus.publish("bench", PAYLOAD)
+        took = await started.get() - sent
+        if number >= 0:
+            samples.append(took * 1000)
+    worker.stop()
+    await running
+    return samples
 
 
 async def _engine_cpu(bus: Bus, nodes: Sequence[aioredis.Redis], tasks: int) -> float:

@@ -215,6 +215,22 @@ def summarised(
     return Figure(name, statistics.median(ours), unit, raw, bound or Bound(), _spread(ours), len(ours), disturbed)
 
 
+def percentiles(
+    name: str, unit: str, ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], bounds: dict[float, Bound]
+) -> list[Figure]:
+    """Return a figure for each percentile that *bounds* names (0 to 1), of the samples of each round."""
+    return [
+        summarised(
+            f"{name}, p{share * 100:.0f}",
+            unit,
+            [percentile(samples, share) for samples in ours],
+            [percentile(samples, share) for samples in theirs],
+            bound,
+        )
+        for share, bound in bounds.items()
+    ]
+
+
 def percentile(samples: Sequence[float], share: float) -> float:
     """Return the value below which *share* (0 to 1) of *samples* lie, by the nearest-rank method."""
     ordered = sorted(samples)

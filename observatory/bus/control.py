@@ -1,7 +1,8 @@
 """The control doorbell: words that workers act on at once instead of at their next renewal.
 
 Pub/Sub loses what it says while nobody listens, so nothing depends on it: a cancel is found by the next renewal as
-well, a wake by the next look.
+well, a wake, or work in a partition that rings for a sleeping worker, by the next look. A bell carries no work, so one
+that is heard for nothing costs one take. What foreign producers add by a plain XADD rings for nobody.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from observatory.bus.partitions import Partitions
 
 Heard = Callable[[str, str], None]
-"""Called with a word (`cancel`, `wake`) and its subject."""
+"""Called with a word and its subject: `cancel` and a task's id, `ring` with the number of the partition in which work
+has appeared and the consumer that is to fetch it, or `wake` alone."""
 
 _IDLE_S = 5.0
 

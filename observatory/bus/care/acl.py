@@ -80,8 +80,9 @@ CLUSTER: Final = (
     Grant("cluster|slots", "which node serves what"),
     Grant("hsetnx", "the partitions of a new bus"),
     Grant("cluster|info", "doctor: is every slot served?"),
+    Grant("publish", "ring for workers that wait at another partition"),
 )
-"""What is needed besides on a cluster, and does no harm elsewhere; who only watches makes no bus."""
+"""What is needed besides on a cluster, and does no harm elsewhere; who only watches makes no bus and rings no bell."""
 
 _AGENT = (
     *_ANYONE,
@@ -105,7 +106,7 @@ _AGENT = (
     Grant("zrem", "promote, beat"),
     Grant("zrange", "take: when is the next delayed task due?"),
     Grant("zrangebylex", "take: what has an ordering key, and its turn"),
-    Grant("zscore", "recover: is a task still in the order of its key?"),
+    Grant("zscore", "recover: is a task still in the order of its key? peek: is the worker a sleeper?"),
     Grant("hrandfield", "recover: look after ordering keys whose first task was deleted"),
     Grant("zrangebyscore", "promote what is due; find silent agents"),
     Grant("xreadgroup", "take, and wait for work"),
@@ -133,11 +134,11 @@ DURABLE: Final = (
 """What durable publishing needs besides. Redis before 7.2 knows no WAITAOF, and refuses a rule that names it."""
 
 STEERING: Final = (Grant("publish", "cancel, pause: tell the workers at once"),)
-"""What operators need besides what agents and observers have."""
+"""What operators need for what only they do; on a cluster agents have it too."""
 
 _OBSERVER = (
     *_ANYONE,
-    *(grant for grant in CLUSTER if grant.command != "hsetnx"),
+    *(grant for grant in CLUSTER if grant.command not in {"hsetnx", "publish"}),
     Grant("evalsha_ro", "one look at the whole bus is one script that cannot write"),
     Grant("eval_ro", "the script itself, where the engine does not know it yet"),
     Grant("scan", "look, doctor: find queues and keys"),

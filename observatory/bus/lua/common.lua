@@ -91,6 +91,40 @@ local function narrow(fields)
   return {'netstrings', table.concat(parts)}
 end
 
+-- Workers sleep at one partition of a cluster; in the others they stand among the sleepers of the queues they serve:
+-- `group U+001F consumer`, until a time in ms. A bus of one part, whose prefix has no braces, has no sleepers.
+local NUMBER = string.match(PREFIX, '^{.*:(%d+)}$')
+local function sleepers_of(stream)
+  return PREFIX .. ':sleepers:' .. (string.match(string.sub(stream, #PREFIX + 8), '^(.*):') or 'shared')
+end
+
+-- Work has appeared in a lane; counted here, and told by `ring` once a call.
+local appeared = {}
+local function appear(stream)
+  if NUMBER then appeared[stream] = (appeared[stream] or 0) + 1 end
+end
+
+-- Ring for sleepers, in each group as many as there is work for, those who were heard of last before the others: a bell
+-- is `ring`, the number of the partition, and who is called. Who is called is no sleeper any more. Bells may be lost,
+-- so a user without the right to publish changes nothing but how soon the work is found.
+local MOST_RUNG, MOST_SEEN = 8, 100
+local function ring()
+  for stream, n in pairs(appeared) do
+    local key, rung = sleepers_of(stream), {}
+    local sleepers = redis.pcall('ZRANGE', key, 0, MOST_SEEN - 1, 'REV', 'WITHSCORES')
+    for i = 1, #sleepers, 2 do
+      local group, consumer = string.match(sleepers[i], '^(.-)\31(.*)$')
+      if not group or tonumber(sleepers[i + 1]) < NOW then
+        redis.call('ZREM', key, sleepers[i])
+      elseif (rung[group] or 0) < math.min(n, MOST_RUNG) then
+        rung[group] = (rung[group] or 0) + 1
+        redis.call('ZREM', key, sleepers[i])
+        redis.pcall('PUBLISH', PREFIX .. ':control', 'ring ' .. NUMBER .. ' ' .. consumer)
+      end
+    end
+  end
+end
+
 -- Returns the new entry, or nil and why: something else may stand in the stream's place.
 local function add(stream, fields)
   local reply = redis.pcall('XADD', stream, '*', unpack(narrow(fields)))
@@ -266,6 +300,7 @@ local function promote(limit)
         'owner', '')
       local key = key_of(body.fields)
       if key then enlist(key, body.id) end
+      appear(body.stream)
       event('promoted', body.id, body.type, body.stream, '', body.attempt, '', '', '')
       redis.call('HDEL', bodies, member)
       redis.call('ZREM', delayed, member)
@@ -283,6 +318,7 @@ local function delay(member, due, stream, fields, id, type, attempt)
   redis.call('HSET', delayed .. ':bodies', member,
     cmsgpack.pack({stream = stream, fields = fields, id = id, type = type, attempt = attempt}))
   redis.call('ZADD', delayed, text(due), member)
+  if due <= NOW then appear(stream) end
 end
 
 local function next_due()

@@ -15,6 +15,7 @@ for at = 4, #ARGV, 6 do
     if not get(fields, 'arrived') then put(fields, 'arrived', text(id_ms(entry))) end
     if get(fields, 'id') ~= id then put(fields, 'id', id) end
     local sid = add(stream, fields)
+    appear(stream)
     if recall(id, 'entry')[1] ~= entry then observe(id, type, stream, attempt) end
     remember(id, RECORD_TTL, 'state', 'queued', 'lane', stream, 'entry', sid, 'attempt', attempt, 'owner', '', 'type', type)
     event('given_back', id, type, stream, consumer, attempt, '', '', '')
@@ -23,5 +24,6 @@ for at = 4, #ARGV, 6 do
   end
 end
 take_off(group)
+ring()
 count_events()
 return given

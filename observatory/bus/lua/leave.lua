@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Remove a consumer from groups where it holds nothing; deleting one that holds something would destroy its work.
--- KEYS: lanes. ARGV: prefix, group, consumer. Returns how many groups it left.
+-- It is no sleeper any more either. KEYS: lanes. ARGV: prefix, group, consumer. Returns how many groups it left.
 
 local left = 0
 for _, stream in ipairs(KEYS) do
@@ -9,5 +9,6 @@ for _, stream in ipairs(KEYS) do
     redis.call('XGROUP', 'DELCONSUMER', stream, ARGV[2], ARGV[3])
     left = left + 1
   end
+  if NUMBER then redis.call('ZREM', sleepers_of(stream), ARGV[2] .. '\31' .. ARGV[3]) end
 end
 return left

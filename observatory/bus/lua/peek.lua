@@ -1,10 +1,13 @@
 #!lua flags=allow-oom
 -- Say how urgent the most urgent entry is that waits in this partition, without taking it; what is due is promoted.
--- ARGV: prefix, group, n, n lanes from the most urgent on, then nothing, or per lane its longest wait in ms (0: any)
+-- Where nothing waits, a consumer that goes to sleep is put among the sleepers in the same moment, so that nothing can
+-- arrive between its look and its sleep without ringing for it.
+-- ARGV: prefix, group, consumer, ms for which it is a sleeper (0: it is none), n, n lanes from the most urgent on,
+--   then nothing, or per lane its longest wait in ms (0: any)
 -- Returns {place of the lane from 1 on, or 0 if its oldest entry has waited for too long, or -1 if nothing waits,
 --   ms until the next delayed task is due or -1}.
 
-local group, n = ARGV[2], tonumber(ARGV[3])
+local group, consumer, sleeps, n = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 
 promote(100)
 
@@ -41,8 +44,8 @@ end
 
 local found = -1
 for index = 1, n do
-  local stream = ARGV[3 + index]
-  local patience = tonumber(ARGV[3 + n + index] or '0')
+  local stream = ARGV[5 + index]
+  local patience = tonumber(ARGV[5 + n + index] or '0')
   if not paused[stream] and (found < 0 or patience > 0) then
     local first = first_of(stream)
     if first and patience > 0 and NOW - id_ms(first) > patience then
@@ -52,5 +55,21 @@ for index = 1, n do
     end
   end
 end
+
+-- It is written again only when half of its time is over: looks are frequent, and every write goes to disk and replicas.
+local function fall_asleep(key)
+  local member = group .. '\31' .. consumer
+  local till = redis.pcall('ZSCORE', key, member)
+  if type(till) == 'table' or (till and tonumber(till) - NOW > sleeps / 2) then return end
+  redis.call('ZADD', key, text(NOW + sleeps), member)
+  redis.call('PEXPIRE', key, text(sleeps))
+end
+
+if found < 0 and sleeps > 0 then
+  local keys = {}
+  for index = 1, n do keys[sleepers_of(ARGV[5 + index])] = true end
+  for key in pairs(keys) do fall_asleep(key) end
+end
+ring()
 count_events()
 return {found, next_due()}

@@ -74,7 +74,7 @@ while at <= #ARGV do
     local why
     outcome = 'queued'
     entry, why = add(stream, fields)
-    if not entry then outcome, entry = 'refused', why end
+    if entry then appear(stream) else outcome, entry = 'refused', why end
     lengths[stream] = lengths[stream] + 1
   end
   if outcome == 'queued' or outcome == 'delayed' then
@@ -90,5 +90,6 @@ while at <= #ARGV do
   end
   answers[#answers + 1] = outcome == 'queued' and entry or {outcome, entry, twin or ''}
 end
+ring()
 count_events()
 return answers

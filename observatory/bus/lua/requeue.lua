@@ -41,6 +41,7 @@ for at = 4, #ARGV, 4 do
     put(fields, 'requeues', text((tonumber(get(fields, 'requeues')) or 0) + 1))
     local entry = add(stream, fields)
     if entry then
+      appear(stream)
       redis.call('XDEL', dlq, dead)
       remember(id, RECORD_TTL, 'state', 'queued', 'lane', stream, 'entry', entry, 'attempt', '1', 'owner', '', 'type', type)
       redis.pcall('HDEL', record_key(id), 'reason')
@@ -56,5 +57,6 @@ for at = 4, #ARGV, 4 do
     end
   end
 end
+ring()
 count_events()
 return answers

@@ -97,5 +97,6 @@ for place = 1, n do
 end
 if turned then answers[n + 1] = 'turn' end
 take_off(group)
+ring()
 count_events()
 return answers

@@ -121,5 +121,6 @@ for index, stream in ipairs(turned and KEYS or {}) do
   if want > 0 and not paused[stream] then serve_turns(index) end
 end
 take_off(group)
+ring()
 count_events()
 return {taken, next_due(), avoid, remade}

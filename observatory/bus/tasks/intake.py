@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 BLOCK_MS: Final = 1000
 """Longest blocked read: delayed work that somebody else scheduled meanwhile is found within it."""
 
+UNBLOCK_EVERY_S: Final = 0.002
+"""Seconds between two attempts to end a read that is about to block."""
+
 ORPHAN_AFTER_MS: Final = 5000
 """A pending entry of our own that we do not hold is an orphan only after its reply had time to arrive."""
 
@@ -316,7 +319,11 @@ class Intake:
 
     async def _unblock(self, client_id: int) -> None:
         with contextlib.suppress(BusError):
-            await self.partition.link.command("CLIENT", "UNBLOCK", client_id, deadline_s=1.0)
+            # The read may be on its way to the engine still, on its own connection, and is blocked only then.
+            while not await self.partition.link.command("CLIENT", "UNBLOCK", client_id, deadline_s=1.0):
+                await asyncio.sleep(UNBLOCK_EVERY_S)
+                if not self._blocked:
+                    break
 
     def _delivery(self, stream: str, ident: bytes, flat: Sequence[bytes], deliveries: int) -> Delivery:
         lane, entry_id = self._lane_of[stream], ident.decode()

@@ -4,6 +4,10 @@ Within a partition priority is strict. Across partitions a task waits for less u
 handler runs, and `LOOK_EVERY_S` more: so often a worker looks at what waits where. It serves the most urgent lanes of
 all first, among equals the partition that it has not served for longest, so that none starves. Elsewhere than on a
 cluster there is one partition, and nothing to go round.
+
+An idle worker is a sleeper of the partitions in which its look found nothing: work that appears there rings for it, and
+it goes there at once. A bell may be lost, with its hearer or its connection, and what is added by a plain XADD rings
+for nobody: such work is found by the next look.
 """
 
 from __future__ import annotations
@@ -19,9 +23,10 @@ from typing import TYPE_CHECKING, Final
 from observatory.bus.partitions import everywhere
 from observatory.bus.tasks.intake import BLOCK_MS, Batch, Intake
 from observatory.model.errors import BusError
+from observatory.model.task import Lane, Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Sequence
+    from collections.abc import Collection, Container, Iterable, Sequence
 
     from observatory.bus.client import Bus
     from observatory.bus.partitions import Partition
@@ -33,6 +38,9 @@ LOOK_EVERY_S: Final = 0.25
 
 LOOK_AGAIN_S: Final = 0.02
 """Seconds after which a look is too old to serve something less urgent by it."""
+
+SLEEPS_S: Final = 10.0
+"""Seconds for which a worker is a sleeper after a look; it is renewed in half of them, and ends with one that died."""
 
 VISIT_S: Final = 1.0
 """Seconds that a partition is given to answer, where others may have work: its node may be gone."""
@@ -58,6 +66,7 @@ class Rounds:
         self._bus = bus
         self._order = order
         self._group = group
+        self._consumer = consumer
         self._intakes = {
             partition.number: Intake(
                 bus, partition, order, group, consumer, lease_s=lease_s, max_deliveries=max_deliveries
@@ -71,8 +80,14 @@ class Rounds:
         self._looked_at = -math.inf
         self._looks: set[asyncio.Task[None]] = set()
         self._asked: set[int | None] = set()
+        self._deaf: set[int | None] = set()
         self._served: dict[int | None, int] = {}
         self._takes = 0
+
+    @property
+    def home(self) -> Partition:
+        """The partition at which it waits."""
+        return self._home.partition
 
     def rank(self, delivery: Delivery) -> int:
         """Return the place of *delivery* in the order of urgency."""
@@ -84,6 +99,18 @@ class Rounds:
             return await self._home.take(want)
         if self._bus.clock.monotonic() - self._looked_at >= LOOK_EVERY_S:
             await self._look()
+        batch = await self._take_urgent(want)
+        if not batch.entries and (unheard := self._unheard()):
+            # Nobody would ring for this worker from there, so before it sleeps it makes sure that there is nothing.
+            await self._ask_all(unheard)
+            batch = await self._take_urgent(want)
+        if not batch.entries:
+            # Before it waits at home this learns what is wrong there: groups that are gone, lanes that are paused.
+            batch = await self._take_from(self._home.partition.number, want)
+        return batch if batch.entries else Batch((), self._next_due_ms())
+
+    async def _take_urgent(self, want: int) -> Batch:
+        """Take from the partitions in which something is known to wait, until one of them brings it."""
         while self._urgency:
             number = min(self._urgency, key=lambda one: (self._urgency[one], self._served.get(one, 0)))
             if self._urgency[number] > self._urgent and self._is_old():
@@ -95,9 +122,7 @@ class Rounds:
             batch = await self._take_from(number, want)
             if batch.entries:
                 return batch
-        # Before it waits at home this learns what is wrong there: groups that are gone, lanes that somebody paused.
-        batch = await self._take_from(self._home.partition.number, want)
-        return batch if batch.entries else Batch((), self._next_due_ms())
+        return Batch((), -1)
 
     async def _take_from(self, number: int | None, want: int) -> Batch:
         """Take from one partition, and from no lane of it that is less urgent than what waits in another."""
@@ -134,6 +159,25 @@ class Rounds:
         """End a blocked read, or keep the next one from beginning, and look round at once."""
         self._looked_at = -math.inf
         self._home.wake()
+
+    def answer(self, number: int) -> None:
+        """Go to the partition *number*, which rang for this worker, at once: work has appeared there."""
+        if number not in self._intakes:
+            return
+        self._deaf.add(number)
+        # How urgent it is is not known: what is known to wait elsewhere decides how deep it may reach.
+        self._urgency[number] = min(self._urgency.get(number, 1), 1)
+        self._home.wake()
+
+    async def pass_on(self, number: int) -> None:
+        """Have the partition *number*, which rang for this worker in vain, ring for another one."""
+        if number not in self._intakes:
+            return
+        self._deaf.add(number)
+        partition = self._intakes[number].partition
+        lanes = [partition.keys.lane(Lane(queue, Priority.NORMAL)) for queue in self._order.queues]
+        with contextlib.suppress(BusError):
+            await partition.link.call("ring", lanes, deadline_s=VISIT_S)
 
     async def adopt(self, deliveries: Sequence[Delivery]) -> list[bool]:
         """Mark deliveries as running; False for those that were diverted, are no longer ours, or cannot be reached.
@@ -203,10 +247,14 @@ class Rounds:
     async def _look(self) -> None:
         """Ask every node what waits in its partitions; one that does not answer in time is not waited for."""
         self._looked_at = self._bus.clock.monotonic()
+        await self._ask_all(self._intakes)
+
+    async def _ask_all(self, numbers: Iterable[int | None]) -> None:
         groups: dict[object, list[Partition]] = {}
-        for number, intake in self._intakes.items():
+        for number in numbers:
             if number not in self._asked:
-                groups.setdefault(intake.partition.link.place, []).append(intake.partition)
+                partition = self._intakes[number].partition
+                groups.setdefault(partition.link.place, []).append(partition)
         asked = {asyncio.create_task(self._ask(group), name="observatory-look") for group in groups.values()}
         self._looks |= asked
         for task in asked:
@@ -219,13 +267,20 @@ class Rounds:
         self._asked |= numbers
         lanes = self._order.lanes()
         patience = [round(self._order.aging.get(lane.priority, 0) * 1000) for lane in lanes if self._order.aging]
+        # Who knows of work does not go to sleep.
+        sleeps_ms = 0 if self._urgency else round(SLEEPS_S * 1000)
+
+        def arguments(partition: Partition) -> Sequence[str | int]:
+            sleeps = 0 if partition is self._home.partition else sleeps_ms
+            head = (self._group, self._consumer, sleeps, len(lanes))
+            return (*head, *map(partition.keys.lane, lanes), *patience)
+
+        # What comes while this is on its way may not be seen by it, so it is noted anew.
+        self._deaf -= numbers
+        for number in numbers:
+            self._due.pop(number, None)
         try:
-            answers = await everywhere(
-                partitions,
-                "peek",
-                lambda partition: (self._group, len(lanes), *map(partition.keys.lane, lanes), *patience),
-                deadline_s=VISIT_S,
-            )
+            answers = await everywhere(partitions, "peek", arguments, deadline_s=VISIT_S)
         except BusError as error:
             log.warning("partitions %s: %s", ", ".join(map(str, sorted(map(str, numbers)))), error)
             for number in numbers:
@@ -235,10 +290,17 @@ class Rounds:
             self._asked -= numbers
         for partition, ((urgency, due), _) in zip(partitions, answers, strict=True):
             self._note_due(partition.number, due)
-            if urgency < 0:
-                self._urgency.pop(partition.number, None)
-            else:
+            if urgency >= 0:
                 self._urgency[partition.number] = 1 if self._order.weights else urgency
+            elif partition.number not in self._deaf:
+                self._urgency.pop(partition.number, None)
+            if (urgency >= 0 or not sleeps_ms) and partition is not self._home.partition:
+                self._deaf.add(partition.number)
+
+    def _unheard(self) -> set[int | None]:
+        """Return the partitions that do not ring for this worker, and those where delayed work is due by now."""
+        now, home = self._bus.clock.monotonic(), self._home.partition.number
+        return self._deaf | {number for number, due in self._due.items() if due <= now and number != home}
 
     def _note_due(self, number: int | None, due_ms: int) -> None:
         self._due[number] = math.inf if due_ms < 0 else self._bus.clock.monotonic() + due_ms / 1000

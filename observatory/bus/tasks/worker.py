@@ -306,6 +306,18 @@ class Worker:
                     self._cancel(delivery)
         elif word == "wake":
             self._wake()
+        elif word == "ring":
+            number, _, called = subject.partition(" ")
+            if called == self.consumer and number.isdecimal():
+                self._called(int(number))
+
+    def _called(self, number: int) -> None:
+        """Go to the partition that rang for this worker; without a free slot, leave it to another sleeper."""
+        if self.running < self._concurrency and not self._stopping.is_set():
+            self._changed.set()
+            self.intake.answer(number)
+        else:
+            self._bus.keep(asyncio.create_task(self.intake.pass_on(number)))
 
     def _cancel(self, delivery: Delivery) -> None:
         if delivery.running is not None and not delivery.cancelled:
