@@ -176,11 +176,14 @@ class PendingScope:
         streams: Keys of lanes.
         group: Name of a group.
         consumer: Name of a consumer: its own list is read, not that of its group.
+        bodies: Whether the entries themselves are read as well; without them `task_id` and `type` stay empty, `gone`
+            is not known, and thousands of rows cost the engine little.
     """
 
     streams: tuple[str, ...] = ()
     group: str = ""
     consumer: str = ""
+    bodies: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,9 @@ async def test_a_pending_row_says_whose_it_is_and_what(bus: Bus, plain: Any) -> 
     assert (old.hold.agent, old.hold.deliveries, old.hold.idle_ms >= 60_000) == ("pink", 4, True)
     assert old.arrived_ms == EntryId.parse(kept).ms
     assert (gone.entry_id, gone.gone, gone.task_id) == (lost, True, "")
+    bare = (await bus.reads.pending(Ask(newest_first=False), PendingScope(bodies=False))).items
+    assert [row.hold.deliveries for row in bare] == [4, 1]
+    assert {(row.task_id, row.type, row.gone) for row in bare} == {("", "", False)}
 
 
 async def test_a_pending_list_goes_on_where_a_row_was_settled_meanwhile(bus: Bus, plain: Any) -> None:

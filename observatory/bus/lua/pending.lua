@@ -1,8 +1,9 @@
 #!lua flags=no-writes
 -- A piece of what was given and not acknowledged, merged over streams and groups in the order of (entry id, place of
 -- the stream, group). At any number of pending entries it costs the same.
--- KEYS: streams, sorted. ARGV: prefix, longest value, count, 1 if upwards, group or '', consumer or '', then the cursor:
---   entry id or '' for the end, place of its stream, its group, 1 if a row that stands just there belongs to the piece;
+-- KEYS: streams, sorted. ARGV: prefix, longest value (0: read no entries), count, 1 if upwards, group or '', consumer or
+--   '', then the cursor: entry id or '' for the end, place of its stream, its group, 1 if a row that stands just there
+--   belongs to the piece;
 --   then a digit for each stream, 0 if it is only counted.
 -- Returns {total, rows, 1 if there is more}; a row is {place of the stream, group, id, consumer, idle ms, deliveries,
 --   what `shown` says of its entry or false}.
@@ -151,7 +152,7 @@ while true do
   end
   local row = best.rows[best.at]
   best.at = best.at + step
-  local entry = redis.call('XRANGE', best.stream, row[1], row[1])[1]
+  local entry = LONGEST > 0 and redis.call('XRANGE', best.stream, row[1], row[1])[1]
   if entry then
     entry = shown(entry)
     bytes = bytes + math.min(entry[2], LONGEST * #entry[4])

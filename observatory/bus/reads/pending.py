@@ -43,9 +43,9 @@ async def _window(  # noqa: PLR0917 (the first four are bound once, the last two
     can = ask.where if isinstance(ask.where, Filter) else None
     read = "".join(str(int(can is None or can.may_match(_known_of(keys, stream)))) for stream in streams)
     where = (*cursor, int(place.inclusive), read)
-    args = (longest(ask), count, int(ask.ascending), scope.group, scope.consumer, *where)
+    args = (longest(ask) if scope.bodies else 0, count, int(ask.ascending), scope.group, scope.consumer, *where)
     total, rows, more = await link.call("pending", args, streams)
-    return Window([_row(keys, streams, row, can) for row in rows], bool(more), total)
+    return Window([_row(keys, streams, row, can, scope) for row in rows], bool(more), total)
 
 
 def _known_of(keys: Keys, stream: str) -> dict[str, FieldValue]:
@@ -72,7 +72,9 @@ def _cursor(cursor: str, streams: Sequence[str], *, upwards: bool) -> tuple[str,
     return entry_id, place + 1 if there else place + 0.5, group
 
 
-def _row(keys: Keys, streams: Sequence[str], row: Reply, can: Filter[PendingRow] | None) -> PendingRow:
+def _row(
+    keys: Keys, streams: Sequence[str], row: Reply, can: Filter[PendingRow] | None, scope: PendingScope
+) -> PendingRow:
     """Make a row; what the entry says is read only if *can* does not rule the row out by who holds it."""
     place, group, ident, consumer, idle, deliveries, entry = row
     stream, entry_id = streams[place - 1], ident.decode()
@@ -81,7 +83,7 @@ def _row(keys: Keys, streams: Sequence[str], row: Reply, can: Filter[PendingRow]
     hold = Hold(_text(group), who, "" if who == PARKED else agent_of(who), idle, deliveries)
     key = f"{entry_id} {stream} {_text(group)}"
     if entry is None:
-        return PendingRow(key, stream, str(lane), entry_id, hold, gone=True)
+        return PendingRow(key, stream, str(lane), entry_id, hold, gone=scope.bodies)
     if can is not None and not can.may_match(_known_of(keys, stream) | _known_of_hold(hold)):
         return PendingRow(key, stream, str(lane), entry_id, hold)
     item = read_entry(lane, entry_id, pairs(entry[3]))

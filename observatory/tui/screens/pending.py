@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from observatory.model.listing import EntryRow
     from observatory.model.snapshot import Snapshot
     from observatory.tui.sheets import Sheet
+
+SURVEY_MS = 3_000
+"""Milliseconds of server time between two counts of what is pending."""
 
 COUNTED = 5_000
 """Pending entries that the histograms look at, the oldest first."""
@@ -67,6 +71,7 @@ class Pending(ListScreen[PendingRow]):
         self._scope = PendingScope()
         self._entry: EntryRow | None = None
         self._seen: object = None
+        self._surveyed_ms = 0
         self._read()
 
     def visit(self, what: object) -> None:
@@ -110,11 +115,16 @@ class Pending(ListScreen[PendingRow]):
         if snapshot.at_ms and seen != self._seen and not self.desk.is_old:
             if self._seen is not None:
                 self.loaders[self.table].renew()
-                self._survey()
+                if snapshot.at_ms - self._surveyed_ms >= SURVEY_MS:
+                    self._surveyed_ms = snapshot.at_ms
+                    self._survey()
             self._seen = seen
 
     def _survey(self) -> None:
-        self.aside("count pending entries by idle time and deliveries", partial(self._count, self._scope))
+        self.aside(
+            "count pending entries by idle time and deliveries",
+            partial(self._count, replace(self._scope, bodies=False)),
+        )
 
     async def _count(self, scope: PendingScope) -> None:
         rows: list[PendingRow] = []
