@@ -26,9 +26,30 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.everywhere(soak=True)
 
-LOW, NORMAL, HIGH = "cortex:tasks:low", "cortex:tasks:normal", "cortex:tasks:high"
-DELAYED, DEAD = "cortex:tasks:delayed", "cortex:tasks:dlq"
 SWARM = 6
+
+
+class Home:
+    """The first partition: its keys, and how to put a task of any id there."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.keys = bus.partitions.seat.keys
+        self.low, self.normal, self.high = (
+            self.keys.lane(Lane("shared", priority)) for priority in (Priority.LOW, Priority.NORMAL, Priority.HIGH)
+        )
+        self.delayed, self.dead = self.keys.delayed, self.keys.dead_letters
+        self._bus = bus
+        self._deciding = iter(together(bus, 20))
+
+    async def publish(self, task_id: str, kind: str = "x", **options: Any) -> None:
+        """Publish a task there: its dedupe key decides."""
+        await self._bus.publish(kind, id=task_id, dedupe=next(self._deciding), **options)
+
+
+@pytest.fixture
+def home(bus: Bus) -> Home:
+    """The partition that a test looks into."""
+    return Home(bus)
 
 
 async def audited(bus: Bus, **options: Any) -> Audit:
@@ -37,7 +58,7 @@ async def audited(bus: Bus, **options: Any) -> Audit:
 
 
 async def counted(bus: Bus) -> Audit:
-    """Audit a bus of one part by its numbers alone, as if it held too much to compare task by task."""
+    """Audit the first partition by its numbers alone, as if it held too much to compare task by task."""
     return await audit(bus.connection, bus.keys, most=0)
 
 
@@ -188,19 +209,19 @@ async def test_a_bus_that_nobody_ever_used_is_equal(bus: Bus) -> None:
 
 
 @pytest.fixture
-async def furnished(bus: Bus, raw: Any) -> Bus:
+async def furnished(bus: Bus, raw: Any, home: Home) -> Bus:
     """A bus with three tasks in a lane, one running, one delayed and two dead."""
     for n in range(3):
-        await bus.publish("x", id=f"low-{n}", priority="low")
-    await bus.publish("x", id="later", delay=600)
-    await bus.publish("bad", id="coded", queue="coding")
+        await home.publish(f"low-{n}", priority="low")
+    await home.publish("later", delay=600)
+    await home.publish("coded", "bad", queue="coding")
     async with working(bus, "pink", {}, queues=("coding",)):
-        await eventually(lambda: raw.xlen(DEAD) == 1)
+        await eventually(lambda: raw.xlen(home.dead) == 1)
     for ident in ("dead", "running"):
-        await bus.publish("x", id=ident)
+        await home.publish(ident)
     me = ("workers", "me@here:1:0123abcd")
-    rows = (await bus.connection.call("take", (*me, 2), (NORMAL,)))[0]
-    dead = Settlement(NORMAL, rows[0][1].decode(), 1, Outcome.DEAD, "dead", "x", 1, reason="error")
+    rows = (await bus.connection.call("take", (*me, 2), (home.normal,)))[0]
+    dead = Settlement(home.normal, rows[0][1].decode(), 1, Outcome.DEAD, "dead", "x", 1, reason="error")
     await bus.connection.call("settle", settle_arguments(*me, [dead]))
     told = await audited(bus)
     assert told.equal, told.differences
@@ -208,78 +229,72 @@ async def furnished(bus: Bus, raw: Any) -> Bus:
     return bus
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_an_entry_that_somebody_deleted_is_missed(furnished: Bus, raw: Any) -> None:
+async def test_an_entry_that_somebody_deleted_is_missed(furnished: Bus, raw: Any, home: Home) -> None:
     """XDEL of what waits, and of what runs: each by the lane it should be in."""
-    (entry, *_) = [ident for ident, _ in raw.xrange(LOW)]
-    raw.xdel(LOW, entry)
-    (running,) = [ident for ident, fields in raw.xrange(NORMAL) if fields["id"] == "running"]
-    raw.xdel(NORMAL, running)
+    (entry, *_) = [ident for ident, _ in raw.xrange(home.low)]
+    raw.xdel(home.low, entry)
+    (running,) = [ident for ident, fields in raw.xrange(home.normal) if fields["id"] == "running"]
+    raw.xdel(home.normal, running)
     told = await audited(furnished)
-    assert found(told) == {(Kind.MISSING, LOW): 1, (Kind.MISSING, NORMAL): 1}
+    assert found(told) == {(Kind.MISSING, home.low): 1, (Kind.MISSING, home.normal): 1}
     assert sorted(examples(told)) == ["low-0", "running"]
-    assert found(await counted(furnished)) == {(Kind.FEWER, LOW): 1}, "a ghost is still pending"
+    assert found(await counted(furnished)) == {(Kind.FEWER, home.low): 1}, "a ghost is still pending"
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_a_lane_that_somebody_deleted_is_named(furnished: Bus, raw: Any) -> None:
+async def test_a_lane_that_somebody_deleted_is_named(furnished: Bus, raw: Any, home: Home) -> None:
     """DEL of a lane, or something else in its place: all that was in it, with as many examples as asked for."""
-    raw.delete(LOW)
+    raw.delete(home.low)
     told = await audited(furnished, examples=2)
-    assert found(told) == {(Kind.LANE_GONE, LOW): 3}
+    assert found(told) == {(Kind.LANE_GONE, home.low): 3}
     assert examples(told) == ["low-0", "low-1"]
-    raw.set(LOW, "x")
-    assert found(await audited(furnished)) == {(Kind.LANE_GONE, LOW): 3}
-    assert found(await counted(furnished)) == {(Kind.LANE_GONE, LOW): 3}
+    raw.set(home.low, "x")
+    assert found(await audited(furnished)) == {(Kind.LANE_GONE, home.low): 3}
+    assert found(await counted(furnished)) == {(Kind.LANE_GONE, home.low): 3}
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_a_dead_letter_that_the_bus_did_not_write_is_named(furnished: Bus, raw: Any) -> None:
+async def test_a_dead_letter_that_the_bus_did_not_write_is_named(furnished: Bus, raw: Any, home: Home) -> None:
     """Made up, or a copy of a real one under its id."""
-    raw.xadd(DEAD, {"id": "fake", "type": "x", "reason": "error", "source": LOW})
-    (_, real), *_ = raw.xrange(DEAD)
-    raw.xadd(DEAD, real)
+    raw.xadd(home.dead, {"id": "fake", "type": "x", "reason": "error", "source": home.low})
+    (_, real), *_ = raw.xrange(home.dead)
+    raw.xadd(home.dead, real)
     told = await audited(furnished)
-    assert found(told) == {(Kind.UNLOGGED, DEAD): 2}
+    assert found(told) == {(Kind.UNLOGGED, home.dead): 2}
     assert sorted(examples(told)) == sorted(["fake", real["id"]])
-    assert found(await counted(furnished)) == {(Kind.MORE, DEAD): 2}
+    assert found(await counted(furnished)) == {(Kind.MORE, home.dead): 2}
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_dead_letters_and_delayed_tasks_that_are_gone_are_missed(furnished: Bus, raw: Any) -> None:
+async def test_dead_letters_and_delayed_tasks_that_are_gone_are_missed(furnished: Bus, raw: Any, home: Home) -> None:
     """Deleted by hand, they are somewhere by the log and nowhere in the engine."""
-    raw.delete(DEAD, DELAYED)
-    assert found(await audited(furnished)) == {(Kind.MISSING, DEAD): 2, (Kind.MISSING, DELAYED): 1}
-    assert found(await counted(furnished)) == {(Kind.FEWER, DEAD): 2, (Kind.FEWER, DELAYED): 1}
+    raw.delete(home.dead, home.delayed)
+    assert found(await audited(furnished)) == {(Kind.MISSING, home.dead): 2, (Kind.MISSING, home.delayed): 1}
+    assert found(await counted(furnished)) == {(Kind.FEWER, home.dead): 2, (Kind.FEWER, home.delayed): 1}
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_what_was_moved_by_hand_is_elsewhere(furnished: Bus, raw: Any) -> None:
+async def test_what_was_moved_by_hand_is_elsewhere(furnished: Bus, raw: Any, home: Home) -> None:
     """An entry carried from one lane to another, and a group made anew under a running task."""
-    ((entry, fields), *_) = raw.xrange(LOW)
-    raw.xdel(LOW, entry)
-    raw.xadd(HIGH, fields)
-    raw.xgroup_destroy(NORMAL, "workers")
+    ((entry, fields), *_) = raw.xrange(home.low)
+    raw.xdel(home.low, entry)
+    raw.xadd(home.high, fields)
+    raw.xgroup_destroy(home.normal, "workers")
     told = await audited(furnished)
-    assert found(told) == {(Kind.ELSEWHERE, LOW): 1, (Kind.ELSEWHERE, NORMAL): 1}
+    assert found(told) == {(Kind.ELSEWHERE, home.low): 1, (Kind.ELSEWHERE, home.normal): 1}
     assert sorted(examples(told)) == [
-        f"low-0 (queued by the log, waiting in {HIGH})",
-        f"running (running by the log, waiting in {NORMAL})",
+        f"low-0 (queued by the log, waiting in {home.high})",
+        f"running (running by the log, waiting in {home.normal})",
     ]
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
 async def test_an_acknowledgement_by_hand_is_named_unless_a_foreign_consumer_can_have_done_it(
-    furnished: Bus, raw: Any
+    furnished: Bus, raw: Any, home: Home
 ) -> None:
     """Foreign consumers write no events, so where they take from a lane nobody can tell."""
-    (running,) = [ident for ident, fields in raw.xrange(NORMAL) if fields["id"] == "running"]
-    raw.xack(NORMAL, "workers", running)
-    assert found(await audited(furnished)) == {(Kind.ACKNOWLEDGED, NORMAL): 1}
-    raw.xgroup_createconsumer(NORMAL, "workers", "go-agent")
+    (running,) = [ident for ident, fields in raw.xrange(home.normal) if fields["id"] == "running"]
+    raw.xack(home.normal, "workers", running)
+    assert found(await audited(furnished)) == {(Kind.ACKNOWLEDGED, home.normal): 1}
+    raw.xgroup_createconsumer(home.normal, "workers", "go-agent")
     told = await audited(furnished)
     assert told.equal
-    assert unknown(told) == {(Kind.FOREIGN, NORMAL): 1}
+    assert unknown(told) == {(Kind.FOREIGN, home.normal): 1}
 
 
 @pytest.mark.everywhere
@@ -301,13 +316,12 @@ async def test_a_plain_swarm_beside_the_bus_is_no_difference(bus: Bus, raw: Any)
     assert unknown(told) == {(Kind.UNTAKEN, low): 1, (Kind.UNBEGUN, low): 1, (Kind.FOREIGN, normal): 2}
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_other_groups_of_a_lane_do_not_count_twice(bus: Bus, raw: Any) -> None:
+async def test_other_groups_of_a_lane_do_not_count_twice(bus: Bus, raw: Any, home: Home) -> None:
     """A second group keeps what ours has settled; ours decides, and where none is known to, every entry is there."""
-    raw.xgroup_create(NORMAL, "auditors", id="0", mkstream=True)
-    raw.xgroup_create(LOW, "auditors", id="0", mkstream=True)
-    raw.xgroup_create(LOW, "readers", id="0", mkstream=True)
-    await bus.publish("x", id="there", priority="low")
+    raw.xgroup_create(home.normal, "auditors", id="0", mkstream=True)
+    raw.xgroup_create(home.low, "auditors", id="0", mkstream=True)
+    raw.xgroup_create(home.low, "readers", id="0", mkstream=True)
+    await home.publish("there", priority="low")
 
     async def nothing(_task: Any) -> None:
         return None
@@ -315,16 +329,15 @@ async def test_other_groups_of_a_lane_do_not_count_twice(bus: Bus, raw: Any) -> 
     async with working(bus, "pink", {"x": nothing}, queues=("coding", "shared"), group="workers"):
         await bus.pause([Lane("shared", Priority.LOW)])
         for n in range(5):
-            await bus.publish("x", id=f"done-{n}")
-        await eventually(lambda: raw.hget("cortex:task:done-4", "state") == "done")
-    raw.xgroup_destroy(LOW, "workers")
+            await home.publish(f"done-{n}")
+        await eventually(lambda: raw.hget(home.keys.record("done-4"), "state") == "done")
+    raw.xgroup_destroy(home.low, "workers")
     told = await audited(bus)
     assert told.equal, told.differences
-    assert raw.xlen(NORMAL) == 5
+    assert raw.xlen(home.normal) == 5
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_ids_that_come_again_while_they_live_are_not_judged(bus: Bus, raw: Any) -> None:
+async def test_ids_that_come_again_while_they_live_are_not_judged(bus: Bus, raw: Any, home: Home) -> None:
     """Foreign senders repeat ids; the log does not tell one entry from the other, and the audit does not pretend."""
     gate = asyncio.Event()
 
@@ -332,7 +345,7 @@ async def test_ids_that_come_again_while_they_live_are_not_judged(bus: Bus, raw:
         await gate.wait()
 
     for _ in range(2):
-        raw.xadd(NORMAL, {"id": "same", "type": "x"})
+        raw.xadd(home.normal, {"id": "same", "type": "x"})
     async with working(bus, "pink", {"x": waiting}, concurrency=2):
         await eventually(lambda: _kinds(bus, "observed", 2))
         told = await audited(bus)
@@ -346,64 +359,62 @@ async def _kinds(bus: Bus, kind: str, times: int) -> bool:
     return [event.kind for event in (await bus.events()).items].count(kind) == times
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_a_log_whose_beginning_is_gone_is_said_to_be_so(furnished: Bus, raw: Any) -> None:
+async def test_a_log_whose_beginning_is_gone_is_said_to_be_so(furnished: Bus, raw: Any, home: Home) -> None:
     """What is older than it is not judged, and the day that lost facts is named; there is no difference."""
     (day,) = (await audited(furnished)).days
-    raw.xtrim(f"cortex:events:{day}", maxlen=1, approximate=False)
+    raw.xtrim(home.keys.events(day), maxlen=1, approximate=False)
     told = await audited(furnished)
     assert told.equal, told.differences
     assert unknown(told)[Kind.TRIMMED, day] > 5
-    assert unknown(told)[Kind.OLDER, DEAD] == 1
-    assert unknown(told)[Kind.OLDER, DELAYED] == 1
-    assert unknown(told)[Kind.UNTAKEN, LOW] == 3
-    raw.delete(f"cortex:events:{day}")
+    assert unknown(told)[Kind.OLDER, home.dead] == 1
+    assert unknown(told)[Kind.OLDER, home.delayed] == 1
+    assert unknown(told)[Kind.UNTAKEN, home.low] == 3
+    for partition in furnished.partitions:
+        raw.delete(partition.keys.events(day))
     gone = await audited(furnished)
     assert gone.equal
     assert gone.since_ms is None
-    assert unknown(gone)[Kind.OLDER, DEAD] == 2
+    assert unknown(gone)[Kind.OLDER, home.dead] == 2
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_counters_that_do_not_fit_the_log_are_named(furnished: Bus, raw: Any) -> None:
+async def test_counters_that_do_not_fit_the_log_are_named(furnished: Bus, raw: Any, home: Home) -> None:
     """A counter that was set by hand, and facts that were taken out of the middle of the log."""
     (day,) = (await audited(furnished)).days
     yesterday = shifted(day, -1)
-    raw.xadd(f"cortex:events:{yesterday}", {"kind": "told_by_a_foreign_agent", "task": ""}, id="1-1")
+    raw.xadd(home.keys.events(yesterday), {"kind": "told_by_a_foreign_agent", "task": ""}, id="1-1")
     assert (await audited(furnished)).equal, "nobody counts what foreign agents add"
-    ident = raw.xrange(f"cortex:events:{day}")[1][0]
-    raw.xdel(f"cortex:events:{day}", ident)
+    ident = raw.xrange(home.keys.events(day))[1][0]
+    raw.xdel(home.keys.events(day), ident)
     told = await audited(furnished)
     assert found(told)[Kind.COUNTERS, day] == 1
     assert "published: " in examples(told)[-1]
-    raw.delete(f"cortex:density:{day}")
+    raw.delete(home.keys.density(day))
     assert found(await audited(furnished))[Kind.COUNTERS, day] > 5
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_a_false_fact_in_the_log_is_found(furnished: Bus, raw: Any) -> None:
+async def test_a_false_fact_in_the_log_is_found(furnished: Bus, raw: Any, home: Home) -> None:
     """A foreign agent may add facts; one that is not true shows."""
     (day,) = (await audited(furnished)).days
-    raw.xadd(f"cortex:events:{day}", {"kind": "published", "task": "invented", "lane": LOW})
-    raw.xadd(f"cortex:events:{day}", {"kind": "scheduled", "task": "low-1", "lane": LOW})
+    raw.xadd(home.keys.events(day), {"kind": "published", "task": "invented", "lane": home.low})
+    raw.xadd(home.keys.events(day), {"kind": "scheduled", "task": "low-1", "lane": home.low})
     told = await audited(furnished)
-    assert found(told) == {(Kind.MISSING, LOW): 1}
+    assert found(told) == {(Kind.MISSING, home.low): 1}
     assert unknown(told) == {(Kind.REPEATED, ""): 1}
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_the_log_is_read_over_midnight(bus: Bus, raw: Any) -> None:
+async def test_the_log_is_read_over_midnight(bus: Bus, raw: Any, home: Home) -> None:
     """Facts of an earlier day come first, whatever their ids are."""
-    await bus.publish("x", id="new")
+    await home.publish("new")
     today = day_of(int(raw.time()[0]) * 1000)
-    lane = {"lane": NORMAL}
+    lane = {"lane": home.normal}
     for back, kind, task in ((2, "published", "old"), (1, "completed", "old"), (3, "published", "new")):
-        raw.xadd(f"cortex:events:{shifted(today, -back)}", {"kind": kind, "task": task, **lane})
+        raw.xadd(home.keys.events(shifted(today, -back)), {"kind": kind, "task": task, **lane})
     told = await audited(bus)
     assert told.days == tuple(shifted(today, -back) for back in (3, 2, 1, 0))
     assert told.equal, told.differences
 
 
+@pytest.mark.everywhere
 async def test_hostile_ids_and_entries_add_up(bus: Bus, raw: Any) -> None:
     """Separators, bytes that are no text, ids that stand for none, fields without number: taken, dead, and equal."""
     lanes = itertools.cycle(lanes_of(bus))
@@ -422,10 +433,9 @@ async def test_hostile_ids_and_entries_add_up(bus: Bus, raw: Any) -> None:
     assert told.dead == (7, 7)
 
 
-@pytest.mark.everywhere(but="cluster", soak=True)
-async def test_what_cannot_be_read_is_an_error_and_not_a_verdict(bus: Bus, raw: Any) -> None:
+async def test_what_cannot_be_read_is_an_error_and_not_a_verdict(bus: Bus, raw: Any, home: Home) -> None:
     """A foreign key in the place of the log or of the dead letters."""
-    raw.set(DEAD, "x")
+    raw.set(home.dead, "x")
     with pytest.raises(BusError, match="WRONGTYPE"):
         await audited(bus)
 

@@ -178,6 +178,7 @@ async def test_a_slow_reader_is_told_of_the_gap_behind_what_it_had_read(
     assert heard == [*map(str, range(1, 100)), "gap", *map(str, range(190, 200))]
 
 
+@pytest.mark.everywhere
 async def test_nothing_removed_is_no_gap(broadcasts: Broadcasts, raw: Any) -> None:
     """An agent that was there before the first broadcast hears it without any talk of gaps."""
     await begin(broadcasts, "pink")
@@ -266,6 +267,7 @@ async def test_the_wrong_type_is_named(broadcasts: Broadcasts, raw: Any, stream:
         await hear(broadcasts.hear("pink"), 1)
 
 
+@pytest.mark.everywhere
 async def test_closing_ends_the_iteration(bus: Bus, raw: Any, cursors: str) -> None:
     """Whoever waits for the next broadcast when the bus closes is let go, and its cursor is written."""
     heard: list[str] = []

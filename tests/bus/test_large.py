@@ -46,6 +46,7 @@ async def test_a_large_answer_reaches_who_asked(stocked: Bus, raw: Any) -> None:
     assert len(raw.hget(stocked.partitions.of(reply.task_id).keys.record(reply.task_id), "result")) < 1_000
 
 
+@pytest.mark.everywhere
 async def test_an_answer_that_cannot_be_had_says_so(stocked: Bus, bus_url: str) -> None:
     """Who asks without a store, and is answered with a reference, gets an error with words that help."""
 
@@ -71,6 +72,7 @@ async def test_a_large_message_is_whole_in_its_mailbox(stocked: Bus, raw: Any) -
     assert raw.xlen(box) == 0
 
 
+@pytest.mark.everywhere
 async def test_a_message_whose_payload_is_gone_is_still_a_message(stocked: Bus, bus_url: str) -> None:
     """It is read and acknowledged, and its notes say why the payload is a reference; the next one follows."""
     await stocked.send_message("pink", LARGE)

@@ -294,6 +294,7 @@ async def test_two_readers_of_one_mailbox_share_its_messages(bus: Bus, raw: Any,
     assert len(set(seen)) == 100
 
 
+@pytest.mark.everywhere
 async def test_a_killed_reader_loses_nothing(bus: Bus, bus_url: str, mail: Mail) -> None:
     """What a reader had taken when it was killed is read by another when its lease is over."""
     await mail.send("pink", "x", id="precious")
@@ -364,6 +365,7 @@ async def test_a_message_in_hand_is_not_given_to_another_however_long_it_takes(b
         assert await letter.ack()
 
 
+@pytest.mark.everywhere
 async def test_a_payload_deleted_while_it_was_pending_is_counted(bus: Bus, raw: Any, box: str) -> None:
     """Somebody deletes an entry that a dead reader held: it is not silently forgotten."""
     async with mailing(bus) as mail:
@@ -388,6 +390,7 @@ async def test_readers_that_died_long_ago_leave_the_group(bus: Bus, raw: Any, bo
     assert [consumer["name"] for consumer in raw.xinfo_consumers(box, "inbox")] == ["young"]
 
 
+@pytest.mark.everywhere
 async def test_a_deleted_mailbox_is_served_again(mail: Mail, raw: Any) -> None:
     """When somebody deletes everything under a waiting reader, new mail flows at once."""
     async with mail.inbox("pink") as inbox:
@@ -457,6 +460,7 @@ async def _length(bus: Bus) -> bool:
     return bool(await bus.connection.command("XLEN", bus.keys.mailbox("pink")) == 0)
 
 
+@pytest.mark.everywhere
 async def test_closing_ends_the_iteration_and_leaves_nothing_behind(bus: Bus, raw: Any, box: str) -> None:
     """Whoever waits for the next message when the bus closes is let go; the process leaves the group."""
     async with mailing(bus) as mail:

@@ -112,6 +112,7 @@ async def test_many_requests_share_one_stream_and_one_read(requests: Requests, r
     assert [reply.payload for reply in await asyncio.gather(*asking)] == [str(n).encode() for n in range(100)]
 
 
+@pytest.mark.everywhere
 async def test_a_family_of_requests_keeps_its_correlation_id(requests: Requests, responder: Responder) -> None:
     """Two requests of one family are told apart by their tasks."""
     asking = [asyncio.create_task(requests.request("x", word, correlation_id="family")) for word in ("a", "b")]
@@ -132,6 +133,7 @@ async def test_an_answer_by_correlation_id_alone_is_understood(
     assert (await asking).payload == b"plain"
 
 
+@pytest.mark.everywhere
 async def test_a_deadline_that_passes_is_named_and_a_late_answer_is_counted(
     requests: Requests, responder: Responder
 ) -> None:
@@ -143,6 +145,7 @@ async def test_a_deadline_that_passes_is_named_and_a_late_answer_is_counted(
     assert requests.stats.answered == 0
 
 
+@pytest.mark.everywhere
 async def test_a_second_answer_is_dropped_and_counted(requests: Requests, responder: Responder) -> None:
     """A task that was run twice answers twice; the first answer counts."""
     asking = asyncio.create_task(requests.request("x"))
