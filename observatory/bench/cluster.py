@@ -70,6 +70,7 @@ async def figures(*, quick: bool) -> list[Figure]:
                     rounds=rounds,
                     bound=Bound(must_ratio=1.3, aim_ratio=1.1, lower=True),
                 ),
+                *await _latency(many, one, pings, rounds),
                 await alternate(
                     f"tasks per node, farthest from the mean of {NODES}, beside bare keys",
                     "%",
@@ -78,12 +79,14 @@ async def figures(*, quick: bool) -> list[Figure]:
                     rounds=1,
                     bound=Bound(must=15, aim=5, lower=True),
                 ),
-                *await _latency(many, one, pings, rounds),
             ]
 
 
 async def _latency(many: Bus, one: Bus, pings: int, rounds: int) -> list[Figure]:
-    """From publish to the start of a handler: one worker that has nothing to do, on the cluster and on one engine."""
+    """From publish to the start of a handler: one worker that has nothing to do, on the cluster and on one engine.
+
+    Nothing may wait on either, so it comes before what fills lanes without working them off.
+    """
     ours, theirs = [], []
     for _ in range(rounds):
         ours.append(await _wakes(many, pings))

@@ -129,6 +129,17 @@ async def test_work_that_comes_back_rings_too(bus: Bus) -> None:
 
 
 @pytest.mark.usefixtures("no_looks")
+async def test_a_worker_comes_when_delayed_work_elsewhere_is_due(bus: Bus) -> None:
+    """When it is due is known from the look before, so it is fetched from its partition without another one."""
+    done = Done()
+    names = {name_in(bus, partition, "later") for partition in bus.partitions}
+    for name in names:
+        await bus.publish("x", id=name, delay=0.5)
+    async with working(bus, "pink", {"x": done}):
+        await eventually(lambda: set(done.ids) == names)
+
+
+@pytest.mark.usefixtures("no_looks")
 async def test_what_a_stopping_worker_gives_back_rings_for_another(bus: Bus) -> None:
     """A task that is broken off begins anew with a worker that sleeps at another partition."""
     begun: list[str] = []
