@@ -43,58 +43,57 @@ async def figures(*, quick: bool) -> list[Figure]:
         async with Bus.connect(engine.url) as bus, _raw_client(engine.url) as raw:
             pair = _Pair(bus, raw, tasks, pings)
             return [
-                await alternate(
-                    f"publish, awaited by {PUBLISHERS} coroutines",
-                    "tasks/s",
-                    pair.publish,
-                    pair.raw_publish,
-                    rounds=rounds,
-                    bound=Bound(must=20_000, aim=40_000),
-                ),
-                await alternate(
-                    "take and settle of a full lane",
-                    "tasks/s",
-                    pair.drain,
-                    pair.raw_drain,
-                    rounds=rounds,
-                    bound=Bound(must=40_000, aim=80_000),
-                ),
-                await alternate(
-                    "whole life, producer and worker in one process",
-                    "tasks/s",
-                    pair.life,
-                    pair.raw_life,
-                    rounds=rounds,
-                    bound=Bound(must=15_000, aim=25_000, must_ratio=0.7, aim_ratio=0.9),
-                ),
+                *await _throughput(pair, rounds),
                 *await pair.latency(rounds),
                 *await Steady(bus, raw).figures(quick=quick),
-                await alternate(
-                    "engine CPU per task life",
-                    "µs",
-                    pair.engine_cpu,
-                    None,
-                    rounds=rounds,
-                    bound=Bound(must=25, aim=15, lower=True),
-                ),
-                await alternate(
-                    "script calls per task life at load",
-                    "calls",
-                    pair.calls,
-                    None,
-                    rounds=1,
-                    bound=Bound(must=0.2, aim=0.05, lower=True),
-                ),
-                await alternate(
-                    "engine memory per queued task",
-                    "bytes",
-                    pair.memory,
-                    pair.raw_memory,
-                    rounds=1,
-                    bound=Bound(must=1_000, aim=600, lower=True),
-                ),
+                *await _costs(pair, rounds),
                 *await cluster.figures(quick=quick),
             ]
+
+
+async def _throughput(pair: _Pair, rounds: int) -> list[Figure]:
+    return [
+        await alternate(name, "tasks/s", ours, theirs, rounds=rounds, bound=bound)
+        for name, ours, theirs, bound in (
+            (
+                f"publish, awaited by {PUBLISHERS} coroutines",
+                pair.publish,
+                pair.raw_publish,
+                Bound(must=20_000, aim=40_000),
+            ),
+            ("take and settle of a full lane", pair.drain, pair.raw_drain, Bound(must=40_000, aim=80_000)),
+            (
+                "whole life, producer and worker in one process",
+                pair.life,
+                pair.raw_life,
+                Bound(must=15_000, aim=25_000, must_ratio=0.7, aim_ratio=0.9),
+            ),
+        )
+    ]
+
+
+async def _costs(pair: _Pair, rounds: int) -> list[Figure]:
+    return [
+        await alternate(
+            "engine CPU per task life", "µs", pair.engine_cpu, None, rounds=rounds, bound=Bound(25, 15, lower=True)
+        ),
+        await alternate(
+            "script calls per task life at load",
+            "calls",
+            pair.calls,
+            None,
+            rounds=1,
+            bound=Bound(0.2, 0.05, lower=True),
+        ),
+        await alternate(
+            "engine memory per queued task",
+            "bytes",
+            pair.memory,
+            pair.raw_memory,
+            rounds=1,
+            bound=Bound(must=1_000, aim=600, lower=True),
+        ),
+    ]
 
 
 @contextlib.asynccontextmanager
