@@ -19,7 +19,8 @@ def require_terminal(instead: str) -> None:
     """
     if os.environ.get("TEXTUAL_DRIVER"):
         return  # The screen is drawn somewhere else, as `observatory web` does.
-    for name, stream in (("output", sys.stdout), ("input", sys.stdin)):
+    # The screen is drawn on standard error, where a redirection would send its escape sequences into a file.
+    for name, stream in (("output", sys.stdout), ("input", sys.stdin), ("error", sys.stderr)):
         if stream is None or stream.closed or not stream.isatty():
             raise UsageError(f"standard {name} is not a terminal", f"without one, use `{instead}`")
     if os.environ.get("TERM") == "dumb":

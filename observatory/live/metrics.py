@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from observatory.model.agent import AgentState
 from observatory.model.snapshot import LaneState, LinkState
+from observatory.model.text import line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,8 +68,8 @@ def exposition(snapshot: Snapshot) -> str:
 
 
 def _escaped(value: str) -> str:
-    text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    # Names come from whoever sends, and the output may go to a terminal.
+    return line(value).replace("\\", r"\\").replace('"', r"\"")
 
 
 def _lane(read: Callable[[LaneView], float | None]) -> Callable[[Snapshot], Samples]:

@@ -146,7 +146,7 @@ def read_heartbeat(seen_ms: int, fields: Iterable[tuple[bytes, bytes]]) -> Heart
         status=got["status"],
         task=got["task"],
         task_since_ms=None if since is None else int(since),
-        load=_number(got["load"]),
+        load=_share(got["load"]),
         interval_s=min(max(_number(got["interval"]) or DEFAULT_INTERVAL_S, 0.1), 86_400.0),
         capabilities=_words(got["capabilities"]),
         version=got["version"],
@@ -170,9 +170,15 @@ def _number(text: str) -> float | None:
     return number if abs(number) < 1e18 else None
 
 
+def _share(text: str) -> float | None:
+    """Read a share of slots; what is no share is unknown."""
+    number = _number(text)
+    return number if number is not None and 0 <= number <= 1 else None
+
+
 def _count(text: str) -> int | None:
     number = _number(text)
-    return None if number is None else int(number)
+    return None if number is None or number < 0 else int(number)
 
 
 @lru_cache(maxsize=512)

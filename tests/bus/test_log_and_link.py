@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from observatory.bus import Bus
-from observatory.model.errors import BusUnreachableError, UsageError
+from observatory.bus.keys import day_of
+from observatory.model.errors import BusError, BusUnreachableError, UsageError
 from observatory.model.snapshot import LinkState
 from observatory.model.task import NewTask
 
@@ -200,3 +201,11 @@ async def test_following_from_days_back_shows_the_days_between(bus: Bus, raw: An
         if event.task == "today":
             break
     assert seen == ["back-2", "back-1", "today"]
+
+
+async def test_a_key_that_is_no_stream_is_named(bus: Bus, raw: Any) -> None:
+    """Whoever reads the log learns which key is in its place."""
+    today = day_of(int(raw.time()[0]) * 1000)
+    raw.set(f"cortex:events:{today}", "x")
+    with pytest.raises(BusError, match=f"the key cortex:events:{today} holds something else"):
+        await bus.events()

@@ -10,10 +10,11 @@ import pytest
 
 from observatory.bus import Bus, CancelOutcome, DoNotRetry, TaskContext
 from observatory.bus.scripts import script
+from observatory.bus.tasks.delivery import Delivery
 from observatory.model.event import EventKind
 from observatory.model.listing import Ask
 from observatory.model.reduce import Books, fold
-from observatory.model.task import Task, TaskState
+from observatory.model.task import Lane, Priority, Task, TaskState
 from tests.bus.conftest import held, lane_of, lanes_of, working
 from tests.conftest import eventually
 
@@ -275,3 +276,12 @@ async def test_what_a_blocked_read_brings_runs_at_once_and_once(bus: Bus, raw: A
 async def _completed(bus: Bus, expected: int) -> Books | None:
     books = fold(Books(), reversed((await bus.events(limit=10_000)).items))
     return books if books.totals.get(EventKind.COMPLETED) == expected else None
+
+
+async def test_what_was_cancelled_before_it_began_took_no_time(bus: Bus) -> None:
+    """Not the time since the machine was started."""
+    worker = bus.worker("pink", {})
+    task = Task("a", "x", b"", Lane("shared", Priority.NORMAL), "1-0")
+    held = Delivery(bus.partitions.seat, "cortex:tasks:normal", task, 1)
+    assert worker._runner.cancelled(held).run_ms == 0
+    await worker.intake.close()

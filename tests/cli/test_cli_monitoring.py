@@ -75,6 +75,14 @@ def test_every_measure_and_metric_is_told(bus_cli: Cli) -> None:
     assert [metric.name for metric in METRICS] == re.findall(r"^\| `(observatory_\w+)", readme, re.MULTILINE)
 
 
+def test_metrics_bring_no_escape_sequence_to_a_terminal(bus_cli: Cli, raw: redis.Redis) -> None:
+    """A foreign agent is named in a label, and its name passes the door for foreign text."""
+    raw.xadd("cortex:heartbeats", {"agent": "e\x1b[31m\x00\u202evil"})
+    text = bus_cli("metrics").out
+    assert "vil" in text
+    assert text.replace("\n", "").isprintable()
+
+
 def test_metrics_are_what_prometheus_reads(bus_cli: Cli, raw: redis.Redis) -> None:
     """Each metric is declared once before its samples; labels are escaped; what is unknown is absent, not zero."""
     raw.xadd(CRITICAL, {"type": "t"})
@@ -93,7 +101,7 @@ def test_metrics_are_what_prometheus_reads(bus_cli: Cli, raw: redis.Redis) -> No
     assert len(declared) == len(set(declared))
     assert 'observatory_lane_backlog{queue="shared",priority="critical"} 1\n' in text
     assert r'group="a\"b\\c"} 1' in text
-    assert r'observatory_agent_pending{agent="pi\nnk"} 0' in text
+    assert 'observatory_agent_pending{agent="pi\N{SYMBOL FOR LINE FEED}nk"} 0' in text
     assert "observatory_lane_in_per_second" not in text
     assert "observatory_lane_in_per_second" in bus_cli("metrics", "--rates", "0.1").out
     assert {"name": "observatory_up", "labels": {}, "value": 1.0} in bus_cli("metrics", "--json").json

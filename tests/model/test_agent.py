@@ -66,3 +66,10 @@ def test_a_consumer_belongs_to_its_agent() -> None:
     assert agent_of("pink@host:1:b") == "pink"
     assert agent_of("plain") == "plain"
     assert agent_of("@odd") == "@odd"
+
+
+def test_what_is_no_number_of_tasks_or_share_of_slots_is_unknown() -> None:
+    """A foreign beat may say anything; nonsense is not shown as a fact."""
+    beat = read_heartbeat(1, ((b"agent", b"red"), (b"load", b"99"), (b"done", b"-5"), (b"failed", b"3")))
+    assert beat is not None
+    assert (beat.load, beat.done, beat.failed) == (None, None, 3)

@@ -171,7 +171,8 @@ class Link:
         Raises:
             BusError: The engine answers no; `BusUnreachableError` if it does not answer in *deadline_s* seconds.
         """
-        return await self.attempt(lambda: self._client.execute_command(*args), deadline_s=deadline_s)
+        key = encoded(args[1]).decode("utf-8", "replace") if len(args) > 1 else ""
+        return await self.attempt(lambda: self._client.execute_command(*args), deadline_s=deadline_s, key=key)
 
     async def call(
         self,
@@ -263,7 +264,12 @@ class Link:
             self._enter(LinkState.LOST, line(str(error)) or type(error).__name__)
 
     async def attempt(
-        self, send: Callable[[], Awaitable[Reply]], *, deadline_s: float = DEADLINE_S, wrote: bool = False
+        self,
+        send: Callable[[], Awaitable[Reply]],
+        *,
+        deadline_s: float = DEADLINE_S,
+        wrote: bool = False,
+        key: str = "",
     ) -> Reply:
         """Await *send* again and again until it answers, with jittered pauses; only for what may be repeated.
 
@@ -271,6 +277,7 @@ class Link:
             send: Sends the call and returns its reply.
             deadline_s: Seconds after which to give up.
             wrote: An answer means that the engine takes writes.
+            key: What is asked about, for a message about it; empty where that is not one key.
 
         Raises:
             BusError: The engine answers no; `BusUnreachableError` if it does not answer in *deadline_s* seconds.
@@ -288,7 +295,7 @@ class Link:
                     raise asyncio.CancelledError from failure
                 left = give_up - self._clock.monotonic()
                 if left <= 0 or not isinstance(error, REPEATABLE) or is_final(error):
-                    raise translated(error, self.url) from failure
+                    raise translated(error, self.url, key) from failure
                 if isinstance(error, ReadOnlyError):
                     # A name that leads to the primary may lead to another one by now.
                     await self._client.connection_pool.disconnect(inuse_connections=False)

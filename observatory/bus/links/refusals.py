@@ -144,8 +144,8 @@ def _tls_problem(error: BaseException | None) -> ssl.SSLError | None:
     return error if error is None or error.reason else None
 
 
-def translated(error: BaseException, url: str) -> BusError:
-    """Return *error* of redis-py as one that a person can act on."""
+def translated(error: BaseException, url: str, key: str = "") -> BusError:
+    """Return *error* of redis-py as one that a person can act on; *key* is what was asked about, if known."""
     reason = line(str(error)) or type(error).__name__
     if (tls := _tls_problem(error)) is not None:
         words = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else str(tls.reason)
@@ -162,5 +162,6 @@ def translated(error: BaseException, url: str) -> BusError:
     if "ACL failure in script" in reason:
         return BusError(f"the user in the URL may not do this: {reason}", "ask for the right, or use another user")
     if "WRONGTYPE" in reason:
-        return BusError(f"a key of the bus holds something else: {reason}", "find it with TYPE, rename or delete it")
+        what = f"the key {line(key, 120)}" if key else "a key of the bus"
+        return BusError(f"{what} holds something else: {reason}", "look with TYPE, rename or delete it")
     return BusError(f"the engine answered: {reason}")

@@ -41,7 +41,7 @@ class Delivery:
         problem: Why the entry cannot be a task; empty if it is one.
         poison: It was delivered so often without being settled that it is not tried again.
         since_ms: When the handler began, ms since the epoch; shown, never used to decide.
-        began: The same moment on the monotonic clock, in seconds.
+        began: The same moment on the monotonic clock, in seconds; None before it.
         running: The handler's task, once it runs.
         cancelled: Somebody asked to cancel it.
     """
@@ -53,7 +53,7 @@ class Delivery:
     problem: str = ""
     poison: bool = False
     since_ms: int = 0
-    began: float = 0.0
+    began: float | None = None
     running: asyncio.Task[None] | None = field(default=None, compare=False)
     cancelled: bool = False
 

@@ -129,6 +129,7 @@ class Runner:
         self, delivery: Delivery, outcome: Outcome, reason: Reason | str = "", message: str = ""
     ) -> Settlement:
         task = delivery.task
+        ran_s = 0.0 if delivery.began is None else self.bus.clock.monotonic() - delivery.began
         return Settlement(
             delivery.stream,
             task.entry_id,
@@ -137,7 +138,7 @@ class Runner:
             task.id,
             task.type,
             task.attempt,
-            round((self.bus.clock.monotonic() - delivery.began) * 1000),
+            round(ran_s * 1000),
             reason=reason,
             message=message,
             reply_to=task.reply_to,
