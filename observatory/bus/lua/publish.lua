@@ -83,7 +83,9 @@ while at <= #ARGV do
     local lives = names.ttl and tonumber(fields[2 * names.ttl]) or RECORD_TTL
     remember(id, math.ceil(wait / 1000 + math.min(lives, RECORD_TTL)) + SETTLED_TTL, 'state', outcome, 'lane', stream, 'entry', entry, 'type', type)
     -- After a jump of the clock ids stay in the future; the record says when the task really came.
-    if outcome == 'queued' and id_ms(entry) > NOW + 1000 then remember(id, nil, 'arrived', NOW_TEXT) end
+    if outcome == 'queued' and string.sub(entry, 1, #NOW_TEXT) ~= NOW_TEXT and id_ms(entry) > NOW + 1000 then
+      remember(id, nil, 'arrived', NOW_TEXT)
+    end
     -- Scheduled work takes its place in the order when it is due.
     if names.key and outcome == 'queued' then enlist(fields[2 * names.key], id) end
     event(wait > 0 and 'scheduled' or 'published', id, type, stream, sender, '1', '', '', '')

@@ -1,13 +1,14 @@
 -- Mark a delivered entry as running, or divert it; used by `take`, `begin` and `adopt`.
 -- Returns true if the entry is to run. `key` is its ordering key, or nil.
 local function start(stream, group, consumer, entry, deliveries, id, type, attempt, arrived, ttl_ms, key)
-  local record = recall(id, 'entry', 'state', 'cancel', 'arrived')
+  local record = recall(id, 'entry', 'arrived')
   local known = record[1] == entry
-  if known and record[4] then arrived = math.min(arrived, tonumber(record[4]) or arrived) end
+  if known and record[2] then arrived = math.min(arrived, tonumber(record[2]) or arrived) end
   if known and is_cancelled(id) then
-    if record[2] ~= 'cancelled' then
+    local said = recall(id, 'state', 'cancel')
+    if said[1] ~= 'cancelled' then
       settled(id, 'cancelled', '')
-      event('cancelled', id, type, stream, record[3] or '', attempt, '', '', '')
+      event('cancelled', id, type, stream, said[2] or '', attempt, '', '', '')
     end
     forget_cancel(id)
     drop(stream, entry)
