@@ -14,7 +14,7 @@ from observatory.live.detail import current_task, piece_of_tasks
 from observatory.live.link import LinkTracker, retry_delay
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import BusUnreachableError, ObservatoryError
-from observatory.model.listing import AgentDetail
+from observatory.model.listing import MOST_SEARCHED, AgentDetail
 from observatory.model.snapshot import Origin, Snapshot
 from observatory.model.text import line
 
@@ -134,7 +134,7 @@ class LiveSource:
     async def tasks(self, ask: Ask) -> Page[TaskRow]:
         """Return a piece of the tasks last heard of; see `Source.tasks`."""
         if not ask.cursor:
-            self._search = await self._bus.reads.recent_tasks(most=ask.most, streams=self._streams)
+            self._search = await self._bus.reads.recent_tasks(most=max(ask.most, MOST_SEARCHED), streams=self._streams)
         return piece_of_tasks(self._search, ask)
 
     async def trace(self, task_id: str) -> Trace:

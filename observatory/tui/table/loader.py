@@ -205,7 +205,8 @@ class Loader(Generic[RowT]):
         table, column = self._table, self._table.sorted_by
         rows = search.rows if column is None else ordered(search.rows, column, descending=table.view.descending)
         if search.exhausted:
-            table.say("")
+            # A source that does not know the length of its list does not know either that this was all of it.
+            table.say("" if search.total is not None else self._searched(search))
         elif search.resting:
             table.say(f"▲ {self._searched(search)}, G searches on", "warning")
         else:
