@@ -248,7 +248,7 @@ async def test_without_any_data_yet_a_lost_link_is_an_empty_snapshot(own_engine:
 
 async def test_a_filter_finds_a_task_however_small_the_pieces_are_that_it_is_searched_in(bus: Bus) -> None:
     """A table searches in small pieces, so that keys are not held up; the list that they are pieces of is one."""
-    await bus.publish("x", id="old")
+    await bus.publish("x", id="old", delay=3600)
     await bus.publish_many(NewTask("x", b"", f"new-{number}") for number in range(100))
     found = await LiveSource(bus).tasks(Ask(limit=10, most=10, where=lambda row: row.key == "old"))
     assert [row.key for row in found.items] == ["old"]
