@@ -21,6 +21,7 @@ from observatory.tui.alarm import Alarm, notice, through_tmux
 from observatory.tui.commands import bindings, overrides, run_command, why_not
 from observatory.tui.crash import CrashReporting
 from observatory.tui.desk import AWAY_REFRESH_S, Desk, nothing_yet
+from observatory.tui.keys import OrderedKeys
 from observatory.tui.lean import LeanDriver
 from observatory.tui.memory import Memory
 from observatory.tui.messages import SnapshotArrived
@@ -53,7 +54,7 @@ _STYLES = Path(__file__).parent / "styles"
 _RETRY_S = 2.0
 
 
-class ObservatoryApp(CrashReporting):
+class ObservatoryApp(OrderedKeys, CrashReporting):
     """The full-screen app over one source of snapshots.
 
     Args:
@@ -208,7 +209,8 @@ class ObservatoryApp(CrashReporting):
     # -- what screens ask for ---------------------------------------------------------------------------------
 
     async def on_data_screen_asked(self, event: DataScreen.Asked) -> None:
-        """Give a screen what only the app has."""
+        """Give a screen what only the app has; keys wait until it is there."""
+        self.hold_keys()
         if event.verb == "screen":
             await self._go(event.argument, event.what)
             return
@@ -231,8 +233,10 @@ class ObservatoryApp(CrashReporting):
             await answer
 
     async def _go(self, name: str, what: object = None) -> None:
+        """Show the screen called *name*; each stands in the trail once, and the first one begins it anew."""
         if name != self.current_mode:
-            self.desk.views.append(name)
+            views = self.desk.views
+            views[:] = [FIRST] if name == FIRST else [*(view for view in views if view != name), name]
             await self._turn_to(name)
         if what is not None and isinstance(self.screen, DataScreen):
             self.screen.visit(what)

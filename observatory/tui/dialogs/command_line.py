@@ -87,8 +87,9 @@ class CommandLine(ModalScreen[Typed | None]):
             )  # fmt: skip
 
     def on_mount(self) -> None:
-        """Show what there is."""
-        self._match("")
+        """Show what there is; a line that is closed while it is put together shows nothing."""
+        if self.is_attached and self.query(Matches):
+            self._match("")
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

@@ -107,8 +107,9 @@ class FilterPrompt(ModalScreen[str | None]):
             )  # fmt: skip
 
     def on_mount(self) -> None:
-        """Offer the fields."""
-        self._hint()
+        """Offer the fields; a line that is closed while it is put together offers nothing."""
+        if self.is_attached and self.query(Hints):
+            self._hint()
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

@@ -80,6 +80,8 @@ class SendForm(ModalScreen[Report | None]):
     @on(Choice.Changed)
     def _refresh_preview(self) -> None:
         """Show what would be sent, or what is wrong; an untouched form is not wrong yet."""
+        if not self.is_attached or not self.query("#type"):
+            return  # closed while it was put together
         preview = self.query_one(Preview)
         try:
             task = self._read_form()

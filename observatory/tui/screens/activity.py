@@ -67,7 +67,7 @@ class Activity(ListScreen[Event]):
         """The events."""
         return ActivityTable(id="list")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Read the newest."""
         self._renewed_ms = 0
         self.load(Feed(self.desk.source.events, both_ways=False, belongs=is_activity, searched=KEPT))

@@ -44,7 +44,7 @@ class Agents(ListScreen[AgentView]):
         """The agents."""
         return AgentTable(id="list")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Begin with nothing known."""
         self._detail: AgentDetail | None = None
         self._wanted = ""

@@ -87,9 +87,23 @@ class DataScreen(Screen[None]):
         yield FooterLine(self._label)
         yield TooSmall()
 
+    def begin(self) -> None:
+        """Do what is done once, when the panels are there."""
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether the panels are there; a screen that is closed while it is put together never gets them."""
+        return self.is_attached and bool(self.query(TooSmall))
+
+    def on_mount(self) -> None:
+        """Begin."""
+        if self.is_composed:
+            self.begin()
+
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was shown."""
-        self.show(self.desk.shown, at_once=True)
+        if self.is_composed:
+            self.show(self.desk.shown, at_once=True)
 
     def show(self, snapshot: Snapshot, *, at_once: bool = False) -> None:
         """Bring every panel to *snapshot*, one small repaint after the other; a newer snapshot takes over.

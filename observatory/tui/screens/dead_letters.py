@@ -63,7 +63,7 @@ class DeadLetters(ListScreen[DeadLetter]):
         """A dead letter with its payload."""
         return letter_sheet(row)
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Read the newest."""
         self._seen: object = None
         self._cause: Cause | None = None

@@ -53,7 +53,7 @@ class EngineScreen(DataScreen):
                 yield SlowTable(self.desk.clock, id="slow")
                 yield ClientTable(id="clients")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Begin with the commands in front."""
         self._asked_ms = -RENEW_MS
         self._front = 0

@@ -59,7 +59,7 @@ class Lanes(DataScreen):
                 yield EntryTable(self.desk.clock, id="entries")
                 yield PayloadPane("the payload of the selected entry", id="payload")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Begin outside of every lane."""
         self._stream = ""
         self._group = ""

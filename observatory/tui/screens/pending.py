@@ -66,7 +66,7 @@ class Pending(ListScreen[PendingRow]):
         entry = self._entry if self._entry is not None and self._entry.key == row.entry_id else None
         return pending_sheet(row, entry_sheet(entry, self.desk.shown.at_ms) if entry else None)
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Read everybody's."""
         self._scope = PendingScope()
         self._entry: EntryRow | None = None

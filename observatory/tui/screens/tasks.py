@@ -56,9 +56,10 @@ class Tasks(ListScreen[TaskRow]):
         """The tasks."""
         return TaskTable(self.desk.clock, id="list")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Read the newest."""
         self._life = ""
+        self._from_elsewhere = False
         self._trace: Trace | None = None
         self._renewed_ms = 0
         self._arrange()
@@ -68,6 +69,7 @@ class Tasks(ListScreen[TaskRow]):
         """Open the life of the task whose id is *what*."""
         if isinstance(what, str):
             self._open(what)
+            self._from_elsewhere = True
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
         """Let ages move on; read again now and then, and the opened task at every snapshot."""
@@ -117,17 +119,17 @@ class Tasks(ListScreen[TaskRow]):
             self.query_one(PayloadPane).focus()
 
     def step_out(self) -> bool:
-        """Go back to the list."""
+        """Go back to the list, or to the screen that asked for this life."""
         if not self._life:
             return False
         self._life = ""
         self._arrange()
         self.table.focus()
         self.show_now()
-        return True
+        return not self._from_elsewhere
 
     def _open(self, task_id: str) -> None:
-        self._life = task_id
+        self._life, self._from_elsewhere = task_id, False
         self.query_one(Waterfall).show(None, "loading …")
         self.query_one(EventTable).set_all(())
         self._arrange()
