@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +18,7 @@ import pytest
 
 from observatory.cli.main import build_parser
 from observatory.cli.parser import leaves
+from observatory.engine import Engine
 from observatory.model.filter.listed import (
     CLIENTS,
     COMMANDS,
@@ -68,6 +74,44 @@ async def test_the_library_agent_completes_what_it_published(bus_cli: Cli, raw: 
         status = bus_cli("status", "--json").json
     assert [row["name"] for row in status["agents"]] == ["pink"]
     assert status["dead_letters"]["total"] == 0
+
+
+async def test_the_library_agent_outlives_its_engine_and_its_work_outlives_it(cli: Cli) -> None:
+    """A task from another shell is handled, also after the engine was killed; the work of a killed agent passes on."""
+    # A short path, so that the engine keeps its unix socket, and with it its address, over a restart.
+    with tempfile.TemporaryDirectory(prefix="readme-") as folder:
+        engine = Engine(Path(folder) / "engine")
+        engine.start()
+        shell = replace(cli, environment={**cli.environment, "OBSERVATORY_URL": engine.url})
+        try:
+            with _running(shell, "library agent") as agent:
+                assert "attempt 1 of" in await _said(agent)
+                assert await _sent(shell) in await _said(agent)
+                assert engine.pid is not None
+                os.kill(engine.pid, signal.SIGKILL)
+                engine.stop()
+                engine.start()
+                assert await _sent(shell) in await _said(agent)
+                agent.send_signal(signal.SIGSTOP)
+                inherited = await _sent(shell)
+                agent.kill()
+            with _running(shell, "library agent") as heir:
+                said = [await _said(heir), await _said(heir)]
+            assert any(inherited in line for line in said)
+        finally:
+            engine.stop()
+
+
+async def _said(agent: subprocess.Popen[str]) -> str:
+    """The next line of an agent; a lease of 30 s may have to end before it."""
+    assert agent.stdout is not None
+    return await asyncio.wait_for(asyncio.to_thread(agent.stdout.readline), 60)
+
+
+async def _sent(shell: Cli) -> str:
+    """Send a task as a person does, and return its id."""
+    sent = await asyncio.to_thread(shell, "send", "deploy", "--queue", "deploy", "--json")
+    return str(sent.json["id"])
 
 
 def test_every_program_in_the_readme_is_tested() -> None:
