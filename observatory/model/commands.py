@@ -118,6 +118,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "help": ("app", "page", "list"),
     "command-line": ("app", "prompt"),
     "filter": ("app", "filter"),
+    "confirm": ("app", "confirm"),
 }
 """Scopes that are alive in each view; two commands of one view never share a key."""
 
@@ -191,7 +192,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "dead-letters.requeue", "requeue", ("R",), "Requeue",
-        "Put the selected dead letter back into the lane it came from, with fresh attempts.",
+        "Put the marked dead letters, or else the selected one, back into the lanes they came from.",
         "requeue", _CHANGE, "dead-letters", writes=True, needs=Needs.SELECTION, footer=4,
     ),
     Command(
@@ -407,6 +408,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "filter.close", "close", ("escape",), "Close", "Give back what was shown before.", "close-filter", _APP,
         "filter", footer=2,
+    ),
+    Command(
+        "confirm.take", "take", ("enter",), "Take", "Take the answer that is chosen with the arrows.",
+        "take", "Form", "confirm", footer=1,
+    ),
+    Command(
+        "confirm.close", "close", ("escape", "q"), "Cancel", "Change nothing.", "close-question", _APP, "confirm",
+        footer=2,
     ),
     Command(
         "prompt.close", "close", ("escape",), "Close", "Close the command line and do nothing.", "close-prompt", _APP,

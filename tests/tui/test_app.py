@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from textual import events
-from textual.widgets import Input
+from textual.widgets import Input, Label
 
 from observatory.model.clock import ManualClock
 from observatory.model.errors import BusError, BusUnreachableError, SettingsError
 from observatory.model.plan import RequeueDeadLetters, SendTask
 from observatory.model.snapshot import LaneState, LinkState, LinkView, Origin, Snapshot
 from observatory.model.task import Priority
+from observatory.tui.dialogs.confirm import Confirm
 from observatory.tui.dialogs.send import SendForm
 from observatory.tui.screens.dead_letters import DeadLetters
 from observatory.tui.screens.overview import Overview
@@ -567,3 +568,44 @@ async def test_a_link_that_degrades_says_why(tmp_path: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await settled(pilot)
         assert "▲ LIVE, DEGRADED — INFO is forbidden" in screen_text(app)
+
+
+@pytest.mark.parametrize("agree", [True, False])
+async def test_requeue_concerns_what_is_marked_and_asks_before_several(tmp_path: Path, agree: bool) -> None:
+    """Three marks are asked about with number and lanes, cancel comes first, and the row under the cursor stays."""
+    app, _, actions = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("4")
+        await eventually(lambda: app.screen.query(DeadLetterList) and app.screen.query_one(DeadLetterList).rows)
+        table = app.screen.query_one(DeadLetterList)
+        await pilot.press("space", "space", "space", "R")
+        await eventually(lambda: isinstance(app.screen, Confirm))
+        asked = "\n".join(str(label.content) for label in app.screen.query(Label))
+        assert "Requeue 3 dead letters on demo?" in asked
+        assert "2 → cortex:tasks:deploy:high" in asked
+        assert "1 → cortex:tasks:normal" in asked
+        assert actions.requests == []
+        await pilot.press(*(["right"] if agree else []), "enter")
+        await eventually(lambda: isinstance(app.screen, DeadLetters))
+        marked = tuple(letter.entry_id for letter in seed.dead_letters()[:3])
+        if agree:
+            await eventually(lambda: any("requeue: 3 of 3 done" in toast for toast in toasts(app)))
+            assert actions.requests == [RequeueDeadLetters(marked)]
+            await eventually(lambda: not table.marks)
+        else:
+            await settled(pilot)
+            assert actions.requests == []
+            assert table.marks.names == set(marked)
+
+
+async def test_requeue_of_one_mark_leaves_the_row_under_the_cursor(tmp_path: Path) -> None:
+    """One marked letter needs no dialog; it is the one that is requeued."""
+    app, _, actions = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("4")
+        await eventually(lambda: app.screen.query(DeadLetterList) and app.screen.query_one(DeadLetterList).rows)
+        await pilot.press("space", "R")
+        await eventually(lambda: bool(actions.executed))
+        assert actions.requests == [RequeueDeadLetters((seed.dead_letters()[0].entry_id,))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -14,6 +15,7 @@ from observatory.model.plan import RequeueDeadLetters
 from observatory.model.text import line
 from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
+from observatory.tui.dialogs.confirm import Confirm, Question
 from observatory.tui.screens.base import Step
 from observatory.tui.screens.lanes import fit_height
 from observatory.tui.screens.listing import ListScreen
@@ -41,6 +43,9 @@ COUNT_PAGE = 500
 
 RENEW_MS = 3_000
 """Milliseconds of server time after which changed letters are counted anew."""
+
+_TARGETS = 6
+"""Lanes that the question before a requeue names, the ones that get the most first."""
 
 
 class DeadLetters(ListScreen[DeadLetter]):
@@ -152,10 +157,25 @@ class DeadLetters(ListScreen[DeadLetter]):
             fit_height(table, max(self.size.height // 5, 2))
 
     def action_requeue(self) -> None:
-        """Plan and run the requeue of the selected dead letter: one reversible item needs no dialog."""
-        letter = self.table.selected
-        if letter is not None:
-            self.aside(f"requeue of {letter.entry_id}", partial(self._requeue, letter.entry_id))
+        """Requeue the marked dead letters, or the selected one; one needs no dialog, several are asked about."""
+        marked, selected = self.table.marks.rows, self.table.selected
+        letters = marked or ((selected,) if selected is not None else ())
+        if len(letters) > 1:
+            self._ask(letters)
+        elif letters:
+            self._requeue_aside(letters)
+
+    def _ask(self, letters: Sequence[DeadLetter]) -> None:
+        def answered(agreed: bool | None) -> None:
+            if agreed:
+                self._requeue_aside(letters)
+
+        self.app.push_screen(Confirm(question(letters, self.table.hidden_marks, self.desk.context)), answered)
+
+    def _requeue_aside(self, letters: Sequence[DeadLetter]) -> None:
+        ids = tuple(letter.entry_id for letter in letters)
+        what = ids[0] if len(ids) == 1 else f"{fmt.count(len(ids))} dead letters from {ids[0]} on"
+        self.aside(f"requeue of {what}", partial(self._requeue, ids))
 
     def _follow(self, snapshot: Snapshot) -> None:
         letters = snapshot.dead_letters
@@ -167,11 +187,30 @@ class DeadLetters(ListScreen[DeadLetter]):
                 self._counted_ms = snapshot.at_ms
                 self.aside("count dead letters by cause", self._count)
 
-    async def _requeue(self, entry_id: str) -> None:
-        plan = await self.desk.actions.plan(RequeueDeadLetters((entry_id,)))
+    async def _requeue(self, entry_ids: tuple[str, ...]) -> None:
+        plan = await self.desk.actions.plan(RequeueDeadLetters(entry_ids))
         report = await self.desk.actions.execute(plan)
         self.notify(words_of(report), severity="information" if report.done else "warning", markup=False)
+        self.table.unmark(entry_ids)
         self.loader.renew()
+
+
+def question(letters: Sequence[DeadLetter], hidden: int, context: str) -> Question:
+    """Return what is asked before several dead letters are requeued.
+
+    Args:
+        letters: The dead letters.
+        hidden: How many of them the filter hides.
+        context: Name of the bus.
+    """
+    targets = Counter(line(letter.source, 80) or fmt.UNKNOWN for letter in letters)
+    facts = [f"{fmt.count(number):>6} → {target}" for target, number in targets.most_common(_TARGETS)]
+    if (others := len(targets) - _TARGETS) > 0:
+        facts.append(f"       and to {fmt.count(others)} other lanes")
+    if hidden:
+        facts.append(f"{fmt.count(hidden)} of them are hidden by the filter")
+    title = f"Requeue {fmt.count(len(letters))} dead letters on {line(context, 60)}?"
+    return Question("requeue", title, facts)
 
 
 def words_of(report: Report) -> str:

@@ -72,6 +72,12 @@ class Marks(Generic[RowT]):
         self.end_range()
         self._rows = {}
 
+    def discard(self, names: Iterable[str]) -> None:
+        """Unmark the rows called *names*, as far as they are marked; a range that is being drawn ends."""
+        self.end_range()
+        for name in names:
+            self._rows.pop(name, None)
+
     def hidden(self, shows: Callable[[RowT], bool]) -> int:
         """Count the marked rows that a filter does not show."""
         return sum(not shows(row) for row in self._rows.values())

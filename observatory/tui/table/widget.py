@@ -14,7 +14,7 @@ from observatory.tui.table.marks import Marks
 from observatory.tui.widgets.list_panel import ListPanel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from textual import events
     from textual.binding import BindingType
@@ -185,6 +185,11 @@ class Table(ListPanel[RowT]):
         else:
             self.set_rows(self._viewed(self._all))
         self.refresh()
+
+    def unmark(self, names: Iterable[str]) -> None:
+        """Take the marks of the rows called *names* away, because they are done with."""
+        self.marks.discard(names)
+        self._marks_changed()
 
     def _viewed(self, rows: tuple[RowT, ...]) -> tuple[RowT, ...]:
         shows, column = self.view.shows, self.sorted_by
