@@ -9,6 +9,7 @@ import pytest
 
 from observatory.tui.screens.activity import Activity
 from observatory.tui.screens.agents import Agents
+from observatory.tui.screens.base import TooSmall
 from observatory.tui.screens.dead_letters import DeadLetters
 from observatory.tui.screens.engine import EngineScreen
 from observatory.tui.screens.lanes import AllLanes, Lanes
@@ -20,6 +21,7 @@ from observatory.tui.widgets.cause_table import CauseList
 from observatory.tui.widgets.dead_letter_list import DeadLetterList
 from observatory.tui.widgets.engine_tables import ClientTable, FindingTable, SlowTable
 from observatory.tui.widgets.entry_table import ConsumerTable, EntryTable, GroupTable
+from observatory.tui.widgets.footer import FooterLine
 from observatory.tui.widgets.payload import PayloadPane
 from observatory.tui.widgets.pending_table import PendingTable
 from observatory.tui.widgets.status_line import StatusLine
@@ -308,3 +310,27 @@ async def test_dead_letters_are_grouped_by_what_they_died_of(tmp_path: Path, siz
         assert app.focused is letters
         await pilot.press("escape")
         await eventually(lambda: len(letters.rows) == 37)
+
+
+@pytest.mark.parametrize("key", "12345689")
+async def test_help_stays_in_the_footer_of_a_narrow_terminal(tmp_path: Path, key: str) -> None:
+    """At 80 columns, and at the 60 that are the least, the key that explains all others is shown on every screen."""
+    for columns in (80, 60):
+        app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+        async with app.run_test(size=(columns, 24)) as pilot:
+            await settled(pilot)
+            await pilot.press(key)
+            await settled(pilot)
+            footer = text_of(app.screen.query_one(FooterLine))
+            assert "? Help" in footer
+            assert "1-9 Screens" in footer
+
+
+async def test_a_tiny_terminal_says_how_to_leave_first(tmp_path: Path) -> None:
+    """The notice wraps, so that the way out and the size that is needed can be read at 20 columns."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=(20, 8)) as pilot:
+        await settled(pilot)
+        said = text_of(app.screen.query_one(TooSmall)).split("\n")
+        assert said[0].startswith("q leaves")
+        assert " ".join(said).strip() == "q leaves: 20x8 is too small, 60x16 is needed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.message import Message
@@ -295,7 +296,8 @@ class TooSmall(Drawn):
     """The one line that is shown instead of a screen that there is no room for."""
 
     def draw_line(self, y: int, width: int) -> Strip:
-        """Name the size that is and the size that is needed."""
+        """Say how to leave, and name the size that is and the size that is needed, on as many lines as that takes."""
         have, (columns, lines) = self.screen.size, SMALLEST
-        words = f"{have.width}x{have.height} is too small, {columns}x{lines} is needed (q quits)"
-        return (LineBuilder().add(words, self.ink["warning"]) if y == 0 else LineBuilder()).strip(width)
+        words = f"q leaves: {have.width}x{have.height} is too small, {columns}x{lines} is needed"
+        said = wrap(words, width)
+        return (LineBuilder().add(said[y], self.ink["warning"]) if y < len(said) else LineBuilder()).strip(width)

@@ -28,6 +28,10 @@ _DISPLAY = {
 }
 
 
+_STAY = frozenset({"Help", "Screens"})
+"""Labels of the entries that lead to all others, and so go last where there is little room."""
+
+
 class FooterLine(Drawn):
     """Drawn from the live bindings, and drawn again only when they change; every key can be clicked.
 
@@ -49,14 +53,15 @@ class FooterLine(Drawn):
         self._bindings_changed(self.screen)
 
     def draw_line(self, y: int, width: int) -> Strip:  # noqa: ARG002 - there is one line
-        """Draw as many keys as fit whole; the last one, which leads out of here, always stays."""
+        """Draw as many keys as fit whole; help and screens go last, and the key that leads out of here stays."""
         builder = LineBuilder()
         self._spots = []
         keys = list(self._keys)
         if _width(keys) > width:
             keys = _gathered(keys, self._screens)
         while len(keys) > 1 and _width(keys) > width:
-            del keys[-3 if keys[-2][1] == "Screens" and len(keys) > 2 else -2]
+            spare = [number for number, (_, label, _) in enumerate(keys[:-1]) if label not in _STAY]
+            del keys[spare[-1] if spare else -2]
         for key, label, enabled in keys:
             shown, start = key_display(key), builder.width
             builder.gap(1).add(shown, self.ink["accent+" if enabled else "faint"])
