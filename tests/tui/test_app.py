@@ -160,6 +160,28 @@ async def test_a_frozen_screen_keeps_listening(tmp_path: Path) -> None:
         assert "● LIVE" in screen_text(app)
 
 
+async def test_what_is_read_while_frozen_is_not_shown_as_of_the_frozen_moment(tmp_path: Path) -> None:
+    """A list that is opened on a frozen screen says when it was read; the frozen numbers keep their own time."""
+    clock = ManualClock(seed.NOW_MS)
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path, clock=clock)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("p")
+        clock.advance(3)
+        await pilot.press("4")
+        await eventually(lambda: app.screen.query(DeadLetterList) and app.screen.query_one(DeadLetterList).rows)
+        await settled(pilot)
+        status = app.screen.query_one(StatusLine)
+        assert "⏸ FROZEN 14:45:03, lists read 14:45:06" in text_of(status)
+        await pilot.press("p")
+        await settled(pilot)
+        assert "lists read" not in text_of(status)
+        await pilot.press("1")
+        await settled(pilot)
+        await pilot.press("p")
+        assert "lists read" not in text_of(app.screen.query_one(StatusLine))
+
+
 async def test_a_lost_link_is_spelled_out_and_takes_sending_away(tmp_path: Path) -> None:
     """The status line says for how long and how old the data is; `s` says why it does nothing."""
     app, _, _ = seed.make_app(seed.link_down(), folder=tmp_path)

@@ -116,7 +116,10 @@ class DataScreen(Screen[None]):
         self._generation += 1
         known = bool(snapshot.at_ms)
         old = known and self.desk.is_old
-        self.query_one(StatusLine).look()
+        if self.desk.frozen:
+            self.query_one(StatusLine).look()
+        else:
+            self.query_one(StatusLine).reads(None)
         for drawn in self.query(Drawn):
             if not isinstance(drawn, (StatusLine, FooterLine)):
                 drawn.set_truth(known=known, old=old)
@@ -214,6 +217,15 @@ class DataScreen(Screen[None]):
         """Pass the text on to the app, which knows the terminal."""
         self.post_message(self.Asked("copy", event.text))
 
+    def on_table_filled(self, _event: Table.Filled) -> None:
+        """Other rows were read than were shown."""
+        self._has_read()
+
+    def _has_read(self) -> None:
+        """Say so where it was read after the screen was frozen: what is read is of now, not of the frozen moment."""
+        if self.desk.frozen and self.is_composed:
+            self.query_one(StatusLine).reads(self.desk.clock.now_ms())
+
     def on_table_neared(self, event: Table.Neared) -> None:
         """Read on before the loaded rows come to an end."""
         if loader := self.loaders.get(event.panel):
@@ -279,6 +291,7 @@ class DataScreen(Screen[None]):
 
         async def run() -> None:
             await work()
+            self._has_read()
 
         _worker: Worker[None] = self.run_worker(
             run, name=name, group=name, exclusive=True, exit_on_error=False, description=name

@@ -25,6 +25,7 @@ class StatusLine(Drawn):
         super().__init__()
         self._desk = desk
         self._title = title
+        self._read_ms: int | None = None
         self._painted: tuple[object, ...] = ()
 
     def on_mount(self) -> None:
@@ -37,16 +38,21 @@ class StatusLine(Drawn):
         self._title = title
         self.look()
 
+    def reads(self, at_ms: int | None) -> None:
+        """Say when lists were read on a frozen screen, ms since the epoch; None for no reading since it froze."""
+        self._read_ms = at_ms
+        self.look()
+
     def look(self) -> None:
         """Repaint if what the line says has changed."""
-        says = (state_words(self._desk), self._title, self._engine(), self._clock())
+        says = (self._state(), self._title, self._engine(), self._clock())
         if says != self._painted:
             self._painted = says
             self.refresh()
 
     def draw_line(self, y: int, width: int) -> Strip:  # noqa: ARG002 - there is one line
         """Draw the line: the state first, the clock last, between them what fits."""
-        words, ink = state_words(self._desk)
+        words, ink = self._state()
         clock, marks = self._clock(), "READ-ONLY" if self._desk.read_only else ""
         room = width - len(clock) - len(marks) - 6
         builder = (
@@ -61,6 +67,13 @@ class StatusLine(Drawn):
                 room -= len(text) + 3
         builder.to(width - len(clock) - 1).add(clock, self.ink["muted"])
         return builder.strip(width, self.ink["band"])
+
+    def _state(self) -> tuple[str, str]:
+        """Return the state in words and its style; with when lists were read where that was after the freeze."""
+        words, ink = state_words(self._desk)
+        if self._desk.frozen and self._read_ms is not None:
+            words += f", lists read {fmt.clock_time(self._read_ms)}"
+        return words, ink
 
     def _engine(self) -> str:
         engine = self._desk.shown.engine
