@@ -13,6 +13,8 @@ from observatory.model.errors import BusBusyError, UsageError
 from observatory.model.health import Severity
 from observatory.model.retention import Retention
 from observatory.model.task import NewTask
+from tests.bus.conftest import working
+from tests.conftest import eventually
 
 if TYPE_CHECKING:
     from observatory.bus import Bus
@@ -109,11 +111,9 @@ async def test_dead_letters_go_when_they_are_too_old(bus: Bus, raw: Any) -> None
 
 async def test_a_dropped_dead_letter_leaves_the_books(bus: Bus, raw: Any) -> None:
     """The audit finds log and engine equal after letters have gone."""
-    worker = bus.worker("pink", {})
-    await bus.publish("x", id="gone", ttl=0.001)
-    while raw.xlen("cortex:tasks:dlq") == 0:
-        await worker.intake.take(1)
-    await worker.intake.close()
+    await bus.publish("x", id="gone")
+    async with working(bus, "pink", {}):
+        await eventually(lambda: raw.xlen("cortex:tasks:dlq") == 1)
     await bus.retain(Retention(dead_bytes=1))
     assert (await retain(bus))[1] == 1
     assert (await bus.audit()).differences == ()
