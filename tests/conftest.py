@@ -27,9 +27,20 @@ settings.load_profile("house")
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
 
 
+LONGEST_S = 240
+"""Seconds after which a test hangs, far beyond what the longest takes on a busy machine."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the choice of the long forms."""
     parser.addoption("--soak", action="store_true", help="run the fault tests in their long forms (many minutes)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test that hangs fails, and the run goes on; long forms have limits of their own."""
+    if not config.getoption("--soak"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(LONGEST_S))
 
 
 async def eventually(predicate: Callable[[], object], timeout: float = 10.0) -> Any:
