@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from observatory.bus import Bus
-from observatory.bus.care.doctor import examine, expected_type, judge_skew, judge_version, judge_vitals
+from observatory.bus.care.doctor import examine, judge_skew, judge_version, judge_vitals
+from observatory.bus.care.key_checks import expected_type
 from observatory.bus.keys import Keys
 from observatory.engine import Engine
 from observatory.model.clock import Clock, SystemClock

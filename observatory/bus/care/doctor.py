@@ -7,28 +7,20 @@ the missing right; it is never taken for healthy.
 from __future__ import annotations
 
 import asyncio
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from redis.exceptions import NoPermissionError
-
-from observatory.bus.keys import day_of, shifted
+from observatory.bus.care.key_checks import examine_keys
+from observatory.bus.care.readings import Unread, read
 from observatory.bus.links.link import info_of, server_version
-from observatory.bus.reads.log import DAYS_KEPT
-from observatory.model.errors import BusError, BusUnreachableError
-from observatory.model.health import SETTING_RULES, Finding, Severity, judge_kept, judge_memory, judge_setting
-from observatory.model.retention import Retention
-from observatory.model.task import SHARED, Lane, Priority
+from observatory.model.health import SETTING_RULES, Finding, Severity, judge_memory, judge_setting
 from observatory.model.text import line
-from observatory.model.wire import pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from observatory.bus.keys import Keys
-    from observatory.bus.links.link import Argument, Link, Reply
+    from observatory.bus.links.link import Link, Reply
     from observatory.model.clock import Clock
 
 SKEW_MS: Final = 1000
@@ -38,47 +30,8 @@ OLDEST_VERSION: Final = (6, 2)
 FULL_VERSION: Final = (7, 0)
 """From here on scripts carry flags, and may settle work while the memory is full."""
 
-KEYS_LIMIT: Final = 100_000
-"""Keys under the prefix whose type is looked at."""
-
-NAMED_LIMIT: Final = 20
-"""Keys of a wrong type that are named one by one."""
-
-_PAGE: Final = 1000
-
-_TYPES: Final = (
-    (r"tasks:(dlq|trash)|heartbeats|audit|events:.+|messages:.+|reply:.+", "stream"),
-    (r"tasks:(delayed|turns)|agents:seen|order:.+", "zset"),
-    (
-        r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|cursors|durable|(dedupe|density|keyframes|task):.+",
-        "hash",
-    ),
-    (r"tasks:queues|tasks:cancelled", "set"),
-)
-"""Key names behind the prefix, and the type that each must have; lanes are streams besides."""
-
-_WELL_KNOWN: Final = ("tasks:dlq", "tasks:delayed", "tasks:delayed:bodies", "tasks:queues", "heartbeats", "agents")
-
 _IN_INFO: Final = {"maxmemory-policy": "maxmemory_policy", "maxmemory": "maxmemory", "appendonly": "aof_enabled"}
 _AOF_WORDS: Final = {"1": "yes", "0": "no"}
-_PLAIN = re.compile(r"[\w:.@{}-]+", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """What could not be read.
-
-    Attributes:
-        why: The reason, in one line.
-        right: The ACL rule that would allow it; empty where the engine cannot do it at all.
-    """
-
-    why: str
-    right: str = ""
-
-    def finding(self, name: str) -> Finding:
-        """Say so for the check *name*."""
-        return Finding(name, Severity.UNKNOWN, self.why, f"ACL SETUSER <user> {self.right}" if self.right else "")
 
 
 async def examine(link: Link, keys: Keys, clock: Clock, *, ha: bool | None = None) -> tuple[Finding, ...]:
@@ -101,7 +54,7 @@ async def examine(link: Link, keys: Keys, clock: Clock, *, ha: bool | None = Non
 
 async def examine_engine(link: Link, clock: Clock, *, ha: bool | None = None) -> tuple[Finding, ...]:
     """Examine the engine behind *link*, without any keys; see `examine`."""
-    reply = await _read(link, "+info", "INFO")
+    reply = await read(link, "+info", "INFO")
     info = reply if isinstance(reply, Unread) else info_of(reply)
     said = {} if isinstance(info, Unread) else info
     if ha is None:
@@ -116,7 +69,7 @@ async def examine_engine(link: Link, clock: Clock, *, ha: bool | None = None) ->
 
 async def judge_cluster(link: Link) -> Finding:
     """Judge what a node of a cluster says of the whole."""
-    reply = await _read(link, "+cluster|info", "CLUSTER", "INFO")
+    reply = await read(link, "+cluster|info", "CLUSTER", "INFO")
     if isinstance(reply, Unread):
         return reply.finding("cluster")
     said = info_of(reply)
@@ -159,16 +112,6 @@ def judge_vitals(info: Mapping[str, str], *, ha: bool) -> list[Finding]:
     elif ha:
         found.append(_replicas(info))
     return found
-
-
-def expected_type(keys: Keys, name: str) -> str | None:
-    """Return the type that the key *name* must have; None if the bus does not know such a key."""
-    if keys.lane_of(name) is not None:
-        return "stream"
-    if name == keys.meta:
-        return "hash"
-    rest = name.removeprefix(f"{keys.prefix}:")
-    return next((kind for pattern, kind in _TYPES if re.fullmatch(pattern, rest, re.DOTALL)), None)
 
 
 def _is_ha(url: str, info: Mapping[str, str]) -> bool:
@@ -217,9 +160,9 @@ def _replicas(info: Mapping[str, str]) -> Finding:
 
 async def _settings(link: Link, info: Mapping[str, str], *, ha: bool) -> list[Finding]:
     rules = [rule for rule in SETTING_RULES if ha or not rule.ha]
-    read = await asyncio.gather(*(_read(link, "+config|get", "CONFIG", "GET", rule.setting) for rule in rules))
+    replies = await asyncio.gather(*(read(link, "+config|get", "CONFIG", "GET", rule.setting) for rule in rules))
     found = []
-    for rule, reply in zip(rules, read, strict=True):
+    for rule, reply in zip(rules, replies, strict=True):
         value = _value(rule.setting, reply, info)
         found.append(value.finding(rule.name) if isinstance(value, Unread) else judge_setting(rule, value))
     return found
@@ -239,7 +182,7 @@ async def _clock(link: Link, clock: Clock) -> Finding:
     best: tuple[float, float] | None = None
     for _ in range(3):
         began, wall = clock.monotonic(), clock.now_ms()
-        reply = await _read(link, "+time", "TIME")
+        reply = await read(link, "+time", "TIME")
         if isinstance(reply, Unread):
             return reply.finding("clock")
         trip_ms = (clock.monotonic() - began) * 1000
@@ -267,165 +210,3 @@ def judge_skew(skew_ms: float, error_ms: float) -> Finding:
             "synchronise both machines (NTP)",
         )
     return Finding("clock", Severity.OK, f"the engine's clock agrees with this one within {SKEW_MS / 1000:g} s")
-
-
-async def examine_keys(link: Link, keys: Keys) -> list[Finding]:
-    """Examine the keys below the prefix of *keys*."""
-    names = await _names(link, keys)
-    found = []
-    if isinstance(names, Unread):
-        found.append(names.finding("keys"))
-        names = [f"{keys.prefix}:{rest}" for rest in _WELL_KNOWN]
-        names += [keys.lane(Lane(SHARED, priority)) for priority in Priority]
-    elif len(names) >= KEYS_LIMIT:
-        found.append(Finding("keys", Severity.UNKNOWN, f"only the first {KEYS_LIMIT:,} keys were looked at"))
-    typed = await _typed(link, names)
-    if isinstance(typed, Unread):
-        return [*found, typed.finding("key types")]
-    lanes = [name for name, kind in typed.items() if kind == "stream" and keys.lane_of(name) is not None]
-    found += [*_wrong_types(keys, typed), *await _groups(link, keys, lanes), *await _ids(link, lanes)]
-    return [*found, *await _kept(link, keys)]
-
-
-async def _kept(link: Link, keys: Keys) -> list[Finding]:
-    """Hold the event log and the dead letters against the bounds of the bus."""
-    said, now = await _read(link, "+hgetall", "HGETALL", keys.retention), await _read(link, "+time", "TIME")
-    if isinstance(said, Unread) or isinstance(now, Unread):
-        return [unread.finding("retention") for unread in (said, now) if isinstance(unread, Unread)]
-    bounds = Retention.read({name.decode(): value.decode("utf-8", "replace") for name, value in pairs(said)})
-    today = day_of(int(now[0]) * 1000)
-    days = [keys.events(shifted(today, -back)) for back in range(DAYS_KEPT + 2)]
-    found = []
-    for what, names, limit, bound in (
-        ("event log", days, bounds.events_bytes, "events_bytes"),
-        ("dead letters", [keys.dead_letters], bounds.dead_bytes, "dead_bytes"),
-    ):
-        used = 0
-        for name in names:
-            size = await _read(link, "+memory|usage", "MEMORY", "USAGE", name)
-            if isinstance(size, Unread):
-                return [size.finding("retention")]
-            used += size or 0
-        found.append(judge_kept(what, used, limit, bound))
-    return found
-
-
-async def _names(link: Link, keys: Keys) -> list[str] | Unread:
-    cursor, names = b"0", dict[str, None]()
-    while True:
-        reply = await _read(link, "+scan", "SCAN", cursor, "MATCH", f"{keys.prefix}:*", "COUNT", _PAGE)
-        if isinstance(reply, Unread):
-            return reply
-        cursor, page = reply
-        names.update((name.decode("utf-8", "surrogateescape"), None) for name in page)
-        if cursor == b"0" or len(names) >= KEYS_LIMIT:
-            return sorted(names)[:KEYS_LIMIT]
-
-
-async def _typed(link: Link, names: Sequence[str]) -> dict[str, str] | Unread:
-    client = link.client()
-
-    async def types(page: Sequence[str]) -> list[Reply]:
-        async with client.pipeline(transaction=False) as pipe:
-            for name in page:
-                pipe.execute_command("TYPE", name.encode("utf-8", "surrogateescape"))
-            return list(await pipe.execute(raise_on_error=False))
-
-    found: dict[str, str] = {}
-    try:
-        for at in range(0, len(names), _PAGE):
-            page = names[at : at + _PAGE]
-            for name, reply in zip(page, await link.attempt(lambda page=page: types(page)), strict=True):  # type: ignore[misc]
-                if isinstance(reply, Exception):
-                    return _unread(reply, "+type")
-                found[name] = reply.decode()
-    finally:
-        await client.aclose()
-    return found
-
-
-def _wrong_types(keys: Keys, typed: Mapping[str, str]) -> Iterator[Finding]:
-    wrong = [
-        (name, kind, expected)
-        for name, kind in typed.items()
-        if kind != "none" and (expected := expected_type(keys, name)) not in {None, kind}
-    ]
-    for name, kind, expected in wrong[:NAMED_LIMIT]:
-        aside = f"{keys.prefix}.aside:{name.removeprefix(f'{keys.prefix}:')}"
-        yield Finding(
-            "key types",
-            Severity.CRIT,
-            f"{_quoted(name)} is a {kind}, the bus needs a {expected} there",
-            f"RENAME {_quoted(name)} {_quoted(aside)}, or UNLINK it if nobody needs it",
-        )
-    if len(wrong) > NAMED_LIMIT:
-        yield Finding("key types", Severity.CRIT, f"{len(wrong) - NAMED_LIMIT:,} more keys are of a wrong type")
-    if not wrong:
-        yield Finding("key types", Severity.OK, f"keys looked at: {len(typed):,}")
-
-
-async def _groups(link: Link, keys: Keys, lanes: Iterable[str]) -> list[Finding]:
-    found = []
-    for stream in lanes:
-        reply = await _read(link, "+xinfo|groups", "XINFO", "GROUPS", stream)
-        if isinstance(reply, Unread):
-            return [reply.finding("groups")]
-        names = [line(dict(zip(row[::2], row[1::2], strict=True))[b"name"].decode("utf-8", "replace")) for row in reply]
-        if len(names) > 1:
-            found.append(
-                Finding(
-                    "groups",
-                    Severity.WARN,
-                    f"{keys.lane_of(stream)} is read by {len(names)} groups ({', '.join(names)}): each does every task "
-                    "once, and only what lies below the low watermark of all is deleted",
-                    f"XGROUP DESTROY {stream} <group> for one that nobody needs",
-                )
-            )
-    return found or [Finding("groups", Severity.OK, "no lane is read by several groups")]
-
-
-async def _ids(link: Link, lanes: Iterable[str]) -> list[Finding]:
-    """Find lanes whose newest id lies in the future: the engine's clock once ran ahead, and ages there are wrong."""
-    now = await _read(link, "+time", "TIME")
-    if isinstance(now, Unread):
-        return []
-    for stream in lanes:
-        reply = await _read(link, "+xinfo|stream", "XINFO", "STREAM", stream)
-        if isinstance(reply, Unread):
-            return [reply.finding("entry ids")]
-        last = dict(zip(reply[::2], reply[1::2], strict=True))[b"last-generated-id"]
-        ahead_ms = int(last.partition(b"-")[0]) - int(now[0]) * 1000
-        if ahead_ms > SKEW_MS + 1000:  # TIME was cut to the second.
-            return [
-                Finding(
-                    "entry ids",
-                    Severity.WARN,
-                    f"{stream} holds ids {ahead_ms / 1000:,.0f} s in the future: the engine's clock has jumped, "
-                    "tasks there expire late by as much",
-                    "let the lane drain, then UNLINK it",
-                )
-            ]
-    return [Finding("entry ids", Severity.OK, "no lane holds ids of the future")]
-
-
-async def _read(link: Link, right: str, *command: Argument) -> Reply | Unread:
-    try:
-        return await link.command(*command)
-    except BusUnreachableError:
-        raise
-    except BusError as error:
-        return _unread(error.__cause__ or error, right)
-
-
-def _unread(error: BaseException, right: str) -> Unread:
-    if isinstance(error, NoPermissionError):
-        return Unread(f"the user in the URL may not read it: {right} is missing", right)
-    return Unread(f"the engine does not tell: {line(str(error), 120)}")
-
-
-def _quoted(name: str) -> str:
-    """Write a key as redis-cli takes it."""
-    if _PLAIN.fullmatch(name):
-        return name
-    raw = name.encode("utf-8", "surrogateescape")
-    return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\x{b:02x}" for b in raw) + '"'

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from observatory.bus.care.doctor import examine, examine_engine, examine_keys, judge_cluster
+from observatory.bus.care.doctor import examine, examine_engine, judge_cluster
+from observatory.bus.care.key_checks import examine_keys
 from observatory.bus.partitions import gathered
 from observatory.model.health import Finding, Severity
 
