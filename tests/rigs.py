@@ -149,7 +149,44 @@ class Server:
         return str(self.ask("ROLE")[0])
 
 
-class SentinelRig:
+class Rig:
+    """Several servers that are started, used and ended together, in a directory of their own."""
+
+    def __init__(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="rig-"))
+
+    @property
+    def servers(self) -> Sequence[Server]:
+        """All of them, in the order in which they start."""
+        raise NotImplementedError
+
+    def assemble(self) -> None:
+        """Make one thing of the servers that were just started, and wait until it is whole."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        try:
+            for server in self.servers:
+                server.start()
+            self.assemble()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process, and remove what they wrote."""
+        for server in reversed(self.servers):
+            server.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+class SentinelRig(Rig):
     """A primary with its replicas, and the Sentinels that watch it.
 
     Args:
@@ -162,9 +199,9 @@ class SentinelRig:
     def __init__(
         self, *, replicas: int = 2, sentinels: int = 3, tls: Certificates | None = None, binary: Path | None = None
     ) -> None:
+        super().__init__()
         self._tls = tls
         self._binary = binary
-        self._directory = Path(tempfile.mkdtemp(prefix="rig-"))
         ports = free_ports(1 + replicas + sentinels)
         first, *others = ports[: 1 + replicas]
         shared: tuple[str, ...] = (*QUIET, "--requirepass", PASSWORD, "--masterauth", PASSWORD)
@@ -178,26 +215,14 @@ class SentinelRig:
         self.engines = [self._server(port, line, PASSWORD) for port, line in words.items()]
         self.sentinels = [self._sentinel(port, first, sentinels // 2 + 1) for port in ports[1 + replicas :]]
 
-    def __enter__(self) -> Self:
-        try:
-            for server in (*self.engines, *self.sentinels):
-                server.start()
-            self.wait_until_whole()
-        except BaseException:
-            self.close()
-            raise
-        return self
+    @property
+    def servers(self) -> Sequence[Server]:
+        """The engines, then the Sentinels that watch them."""
+        return (*self.engines, *self.sentinels)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End every process, and remove what they wrote."""
-        for server in (*self.sentinels, *self.engines):
-            server.kill()
-        shutil.rmtree(self._directory, ignore_errors=True)
+    def assemble(self) -> None:
+        """Wait until a failover is possible."""
+        self.wait_until_whole()
 
     @property
     def url(self) -> str:
@@ -259,7 +284,7 @@ class SentinelRig:
         return self._server(port, [str(file), "--sentinel"], SENTINEL_PASSWORD)
 
 
-class ClusterRig:
+class ClusterRig(Rig):
     """A cluster: primaries, and a replica of each.
 
     Args:
@@ -269,7 +294,7 @@ class ClusterRig:
     """
 
     def __init__(self, *, primaries: int = 3, replicas: int = 1, binary: Path | None = None) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="rig-"))
+        super().__init__()
         self._primaries = primaries
         ports = _cluster_ports(primaries * (1 + replicas))
         shared: tuple[str, ...] = (*QUIET, "--requirepass", PASSWORD, "--masterauth", PASSWORD)
@@ -286,27 +311,15 @@ class ClusterRig:
             for port in ports
         ]
 
-    def __enter__(self) -> Self:
-        try:
-            for server in self.engines:
-                server.start()
-            self._join()
-            self.wait_until_whole()
-        except BaseException:
-            self.close()
-            raise
-        return self
+    @property
+    def servers(self) -> Sequence[Server]:
+        """The engines."""
+        return self.engines
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End every process, and remove what they wrote."""
-        for server in self.engines:
-            server.kill()
-        shutil.rmtree(self._directory, ignore_errors=True)
+    def assemble(self) -> None:
+        """Share out the slots and give each primary its replicas."""
+        self._join()
+        self.wait_until_whole()
 
     @property
     def url(self) -> str:
