@@ -257,7 +257,9 @@ class _Bench:
 
 
 def _environ(url: str, home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OBSERVATORY_", "XDG_"))}
+    # Byte code is kept as it is for a user, whatever the shell says that measures: warm files are what is promised.
+    left_out = ("OBSERVATORY_", "XDG_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**kept, "OBSERVATORY_URL": url, "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")}
 
 

@@ -79,7 +79,8 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
         from observatory.bus import Bus
         from observatory.live import LiveSource
         from observatory.model.alert import DEFAULT_RULES
-        from observatory.settings import keymap, state_dir, themes
+        from observatory.settings import state_dir, themes
+        from observatory.settings.keymap import keymap
         from observatory.tui.app import ObservatoryApp, run_app_async
 
         bus = Bus.connect(url, prefix=settings.prefix, name="operator")

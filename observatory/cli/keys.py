@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from observatory.cli.parser import Verbs
-    from observatory.settings import Keymap
+    from observatory.settings.keymap import Keymap
 
 
 def register(verbs: Verbs) -> None:

@@ -1,10 +1,10 @@
 """What the user configured: schema, loading order, paths, keymap and themes, as plain data.
 
 Defaults, then the file, then `OBSERVATORY_*` variables, then flags; every value knows where it came from. A leaf:
-it imports only `model`, and knows colours but not Textual.
+it imports only `model`, and knows colours but not Textual. The keymap, which headless verbs do without, is in
+`settings.keymap` and not loaded here.
 """
 
-from observatory.settings.keymap import Keymap, keymap
 from observatory.settings.load import describe, load, save_choice
 from observatory.settings.paths import config_file, data_dir, keymap_file, state_dir, themes_dir
 from observatory.settings.schema import SETTINGS, Setting, SettingRow, Settings
@@ -12,7 +12,6 @@ from observatory.settings.themes import ThemeSet, ThemeSpec, themes, themes_stam
 
 __all__ = [
     "SETTINGS",
-    "Keymap",
     "Setting",
     "SettingRow",
     "Settings",
@@ -21,7 +20,6 @@ __all__ = [
     "config_file",
     "data_dir",
     "describe",
-    "keymap",
     "keymap_file",
     "load",
     "save_choice",

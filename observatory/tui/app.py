@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from observatory.model.alert import Rule
     from observatory.model.plan import Report
     from observatory.model.protocols import Actions, Source
-    from observatory.settings import Keymap, ThemeSet
+    from observatory.settings import ThemeSet
+    from observatory.settings.keymap import Keymap
     from observatory.tui.dialogs.command_line import Typed
 
 COPY_LIMIT = 74_994

@@ -11,8 +11,8 @@ from textual.keys import Keys, _character_to_key
 
 from observatory.model.commands import COMMANDS, VIEWS, command
 from observatory.model.errors import SettingsError
-from observatory.settings import keymap, keymap_file
-from observatory.settings.keymap import PRESETS, clashes, preset_keymap
+from observatory.settings import keymap_file
+from observatory.settings.keymap import PRESETS, clashes, keymap, preset_keymap
 from observatory.settings.keys import NAMED, is_typed, key_name, key_shown
 
 if TYPE_CHECKING:

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from observatory.model.engine import EngineReport
     from observatory.model.listing import AgentDetail, EntryRow, GroupRow, PendingRow, PendingScope, TaskRow
     from observatory.model.protocols import AlertDesk
-    from observatory.settings import Keymap, ThemeSet
+    from observatory.settings import ThemeSet
+    from observatory.settings.keymap import Keymap
 
 RowT = TypeVar("RowT")
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from observatory.model.commands import command
-from observatory.settings import keymap
-from observatory.settings.keymap import PRESETS, preset_keymap
+from observatory.settings.keymap import PRESETS, keymap, preset_keymap
 from observatory.tui.commands import live_commands
 from observatory.tui.dialogs.help import help_rows
 from observatory.tui.format import NONE

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from observatory.bus.base import Connected
-from observatory.bus.care.audits import audit_bus
-from observatory.bus.care.nodes import examine_bus
 from observatory.bus.reads import log
 from observatory.bus.reads.follow import follow_all
 from observatory.bus.reads.look import look
@@ -39,10 +37,14 @@ class ReadCalls(Connected):
         Args:
             ha: Whether the deployment is meant to survive the loss of a server; found out if None.
         """
+        from observatory.bus.care.nodes import examine_bus  # noqa: PLC0415 - only an examination needs it
+
         return await examine_bus(self.partitions, self.clock, ha=ha)
 
     async def audit(self, *, group: str = "workers", examples: int = 5) -> Audit:
         """Rebuild the books from the event log and compare them with what the engine holds; see `audit.audit`."""
+        from observatory.bus.care.audits import audit_bus  # noqa: PLC0415 - only an audit needs it
+
         return await audit_bus(self.partitions, group=group, examples=examples)
 
     async def dead_letters(self, *, after: str | None = None, limit: int = 100) -> Page[DeadLetter]:
