@@ -19,6 +19,7 @@ from observatory.cli import (
     bench,
     check,
     config,
+    deliver,
     demo,
     dlq,
     doctor,
@@ -46,7 +47,7 @@ EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it: 128 + SIGINT."""
 
 VERBS = (
-    *(demo, status, lanes, pending, agents, tasks, tail, dlq, send),
+    *(demo, status, lanes, pending, agents, tasks, tail, dlq, send, deliver),
     *(alerts, check, snapshot, metrics, doctor, audit, engine, acl, themes, keys, config, web, bench),
 )
 """Modules that each register a verb, in the order of the help page."""

@@ -17,7 +17,7 @@ from observatory.settings.toml import Document, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_TABLES = frozenset({"contexts", "alerts"})
+_TABLES = frozenset({"contexts", "alerts", "tmux"})
 """Tables of the file that are read by rules of their own."""
 
 
@@ -53,6 +53,11 @@ def load(
 
             values["alerts"] = read_alerts(document)
             rows += values["alerts"].rows
+        if "tmux" in document.data:
+            from observatory.settings.terminals import described, read_terminals  # noqa: PLC0415 - as above
+
+            values["terminals"] = read_terminals(document)
+            rows += described(document)
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     context, by_flag = _context(contexts, given, environ, values)
     # A context that a flag names is nearer than any variable.

@@ -13,6 +13,7 @@ from observatory.settings.paths import data_dir
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from observatory.model.terminal import TerminalSettings
     from observatory.settings.alerts import AlertSettings
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}(?<!:)")
@@ -40,6 +41,7 @@ class Settings:
         protected: Whether changes must be confirmed in writing.
         contexts: Names of all contexts of the file.
         alerts: What is watched, and who is told; None where the file says nothing of it.
+        terminals: How messages are typed into terminals; None where the file says nothing of it.
         origins: Where each value came from; read it by `provenance`.
         rows: What the tables of the file say, for `describe`.
     """
@@ -56,6 +58,7 @@ class Settings:
     protected: bool = False
     contexts: tuple[str, ...] = ()
     alerts: AlertSettings | None = None
+    terminals: TerminalSettings | None = None
     rows: tuple[SettingRow, ...] = field(default=(), repr=False, compare=False)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from observatory.bus.payloads.blobs import most_bytes, opened, stowed
 from observatory.bus.payloads.payload import Payload, written
-from observatory.bus.talk.postman import LEASE_S, Postman, What
+from observatory.bus.talk.postman import KEY_HINT, LEASE_S, Postman, What
 from observatory.bus.tasks.batch import Batcher
 from observatory.model.errors import BusBusyError, BusError, UsageError
 from observatory.model.message import Message, NewMessage, encode_message
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from observatory.bus.links.link import Argument, Link
     from observatory.bus.payloads.blobs import BlobStore
     from observatory.model.clock import Clock
+    from observatory.model.dead_letter import Reason
 
 MAILBOX_BOUND: Final = 10_000
 """Messages in a mailbox at which sending to it is refused."""
@@ -45,8 +46,6 @@ WINDOW: Final = 64
 """Messages that an inbox holds unacknowledged before it reads no further."""
 
 MAX_WINDOW: Final = 1000
-
-KEY_HINT: Final = "find the key with TYPE, rename or delete it"
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +99,21 @@ class Letter(Message):
             BusUnreachableError: The engine does not answer; the message is still held, and this may be repeated.
         """
         return await self._inbox.acknowledge(self)
+
+    async def bury(self, reason: Reason, why: str) -> bool:
+        """Move it to the dead letters: it cannot be delivered.
+
+        Args:
+            reason: The kind of reason.
+            why: What an operator should read, in one line.
+
+        Returns:
+            As `ack` does.
+
+        Raises:
+            BusError: There is something else in the place of the dead letters; the message is still held.
+        """
+        return await self._inbox.bury(self, reason, why)
 
 
 class Mail:
@@ -292,6 +306,12 @@ class Inbox:
     async def acknowledge(self, letter: Letter) -> bool:
         """See `Letter.ack`."""
         answer = await self._postman.settle(letter, self.stream, What.ACKNOWLEDGE)
+        self._forget(letter)
+        return answer != "lost"
+
+    async def bury(self, letter: Letter, reason: Reason, why: str) -> bool:
+        """See `Letter.bury`."""
+        answer = await self._postman.bury(letter, self.stream, reason, why)
         self._forget(letter)
         return answer != "lost"
 

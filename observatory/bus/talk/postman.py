@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from observatory.bus.links.link import Argument, Link, Reply
     from observatory.bus.talk.mail import Inbox, Letter
     from observatory.model.clock import Clock
+    from observatory.model.dead_letter import Reason
+
+KEY_HINT: Final = "find the key with TYPE, rename or delete it"
 
 GROUP: Final = "inbox"
 """Consumer group of every mailbox."""
@@ -118,6 +121,18 @@ class Postman:
     async def settle(self, letter: Letter, stream: str, what: What) -> str:
         """Apply *what* to a message; calls made at once share round trips. Returns the word of the script."""
         return await self._settling.submit((letter, stream, what))
+
+    async def bury(self, letter: Letter, stream: str, reason: Reason, why: str) -> str:
+        """Move a message to the dead letters; returns the word of the script.
+
+        Raises:
+            BusError: There is something else in the place of the dead letters.
+        """
+        held = (self.consumer, stream, letter.entry_id, letter.deliveries)
+        word: bytes = await self._link.call("bury_message", (*held, letter.id, letter.type, reason, why))
+        if word == b"broken":
+            raise BusError(f"message {line(letter.id)} to {letter.to} cannot be buried", KEY_HINT)
+        return word.decode()
 
     def changed(self) -> None:
         """Look again at what there is to read."""
