@@ -160,8 +160,10 @@ class LiveSource:
         else:
             link = self._link.succeeded(observation.at_ms)
             seen = self._clock.monotonic()
+            await asyncio.sleep(0)  # between two pieces of work a key that waits is served
             self._last = self._assembler.add(observation, link, seen=seen, sequence=sequence)
         if self._alerts is not None:
+            await asyncio.sleep(0)
             changes = self._alerts.observe(self._last)
             self._last = self._alerts.told(self._last, changes)
         return self._last

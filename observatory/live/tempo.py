@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from observatory.model.agent import AgentState
 from observatory.model.event import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from observatory.model.event import Event
     from observatory.model.snapshot import AgentView
@@ -65,30 +66,30 @@ class Tempo:
     def judged(self, agents: Iterable[AgentView], at_ms: int) -> tuple[AgentView, ...]:
         """Return *agents* with rates, with the type of their task, and whether they are stuck."""
         meters, self._meters = self._meters, {}
-        found = []
-        for agent in agents:
-            done, failed = self._meters[agent.name] = meters.get(agent.name) or (
-                RateMeter(WINDOW_S),
-                RateMeter(WINDOW_S),
-            )
-            done.add(None if agent.done is None else Sample(at_ms, agent.done))
-            failed.add(None if agent.failed is None else Sample(at_ms, agent.failed))
-            kind = self._types.get(agent.task, "") if agent.task else ""
-            typical = self._typical_s(kind)
-            stuck = None
-            if typical is not None and agent.task_age_s is not None and agent.state in _HERE:
-                stuck = agent.task_age_s > typical
-            found.append(
-                replace(
-                    agent,
-                    task_type=kind,
-                    typical_s=typical,
-                    stuck=stuck,
-                    rate=done.in_rate,
-                    error_rate=failed.in_rate,
-                )
-            )
-        return tuple(found)
+        typical = functools.cache(self._typical_s)
+        return tuple([self._judge(agent, at_ms, meters, typical) for agent in agents])
+
+    def _judge(
+        self,
+        agent: AgentView,
+        at_ms: int,
+        meters: Mapping[str, tuple[RateMeter, RateMeter]],
+        typical: Callable[[str], float | None],
+    ) -> AgentView:
+        """Return one agent with what is known besides; an agent that tells of nothing as it is."""
+        kind = self._types.get(agent.task, "") if agent.task else ""
+        if not kind and agent.done is None and agent.failed is None:
+            return agent
+        done, failed = self._meters[agent.name] = meters.get(agent.name) or (RateMeter(WINDOW_S), RateMeter(WINDOW_S))
+        done.add(None if agent.done is None else Sample(at_ms, agent.done))
+        failed.add(None if agent.failed is None else Sample(at_ms, agent.failed))
+        usual = typical(kind)
+        stuck = None
+        if usual is not None and agent.task_age_s is not None and agent.state in _HERE:
+            stuck = agent.task_age_s > usual
+        return replace(
+            agent, task_type=kind, typical_s=usual, stuck=stuck, rate=done.in_rate, error_rate=failed.in_rate
+        )
 
     def _typical_s(self, kind: str) -> float | None:
         runs = self._runs.get(kind, ())

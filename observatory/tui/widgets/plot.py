@@ -7,10 +7,12 @@ import importlib
 import math
 import re
 import sys
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from textual.strip import Strip  # noqa: TC002 - an annotation of the class
 
+from observatory.model.snapshot import TREND_LENGTH
 from observatory.tui.lines import LineBuilder, blank
 from observatory.tui.widgets.drawn import Drawn
 
@@ -67,7 +69,7 @@ class Plot(Drawn):
 
     def draw(self) -> None:
         """Bring the chart up to the data, at most once a second, and only if the data changed."""
-        if self._waiting or tuple(series.values for series in self._series) == self._values:
+        if self._waiting or self._newest_values() == self._values:
             return
         left = self._drawn_at + _PERIOD_S - self._clock.monotonic()
         if left > 0:
@@ -87,7 +89,7 @@ class Plot(Drawn):
                 if builder.width + len(part) + 2 <= width:
                     builder.gap(1 if not builder.width else 2).add(part, self.ink["muted"])
             return builder.strip(width)
-        chart = self._drawn(min(width - 1, WIDEST), min(height, HIGHEST))
+        chart = self._drawn(*self._room())
         return chart[y - 1].adjust_cell_length(width) if y <= len(chart) else blank(width)
 
     def _due(self) -> None:
@@ -96,10 +98,20 @@ class Plot(Drawn):
             self.run_worker(self._load(), name="plotext", description="load what draws charts")
             return
         self._waiting = False
-        self._values = tuple(series.values for series in self._series)
+        self._values = self._newest_values()
         if any(self._values):
             self._drawn_at = self._clock.monotonic()
-        self.repaint_lines(*range(1, self.size.height - len(self._notes)))
+        before, after = self._chart, self._drawn(*self._room())
+        changed = [y for y, (old, new) in enumerate(zip_longest(before, after), 1) if old != new]
+        self.repaint_lines(0, *changed)
+
+    def _newest_values(self) -> tuple[tuple[float, ...], ...]:
+        """Return what there is to draw; a series without any value is none, however long nothing was known."""
+        return tuple(series.values if any(map(math.isfinite, series.values)) else () for series in self._series)
+
+    def _room(self) -> tuple[int, int]:
+        """Return the width and the height of the chart, between the legend and the notes."""
+        return min(self.size.width - 1, WIDEST), min(self.size.height - 1 - len(self._notes), HIGHEST)
 
     async def _load(self) -> None:
         """Load plotext beside everything else: no key waits for its 100 ms."""
@@ -152,7 +164,8 @@ def chart_text(
     """Let plotext draw *values*; each colour in the result is `(0, 0, number of the series + 1)`.
 
     Args:
-        values: The series, oldest value first; what is not finite is a gap.
+        values: The series, oldest value first; what is not finite is a gap. The axis is as long as a trend gets, so
+            that it stands still while the series grow.
         width: Cells of the whole chart.
         height: Lines of the whole chart.
         label: How a value is written beside the axis.
@@ -166,7 +179,7 @@ def chart_text(
     import plotext  # noqa: PLC0415 - the first paint does not wait for it, `Plot` loads it aside
 
     top = _nice(ceiling(values))
-    length = max((len(series) for series in values), default=0)
+    length = max(TREND_LENGTH, *(len(series) for series in values))
     plotext.terminal.limit(False, False)  # the widget knows its size; the process's own terminal may be another
     figure = plotext.figure
     figure.clear()
