@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import secrets
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from observatory.engine.process import ProcessId
 from observatory.engine.resp import Address
+from observatory.files import write_atomically
 from observatory.model.errors import EngineError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class State:
 
     def save(self, directory: Path) -> None:
         """Write it to *directory*, at once or not at all."""
-        write_private(directory / STATE, json.dumps(asdict(self)))
+        write_atomically(directory / STATE, json.dumps(asdict(self)))
 
     @classmethod
     def load(cls, directory: Path) -> Self | None:
@@ -124,23 +124,8 @@ def password(directory: Path) -> str:
             path.chmod(0o600)
             return kept
     made = secrets.token_urlsafe(32)
-    write_private(path, made + "\n")
+    write_atomically(path, made + "\n")
     return made
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace *path* by *text* atomically, readable by the user alone."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".engine-")
-    temporary = path.parent / name
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from observatory.engine import config, damage, resp, versions
 from observatory.engine import directory as files
 from observatory.engine.binary import check_binary, find_binary
 from observatory.engine.process import ProcessId
+from observatory.files import write_atomically
 from observatory.model.errors import EngineError
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Engine:
         self._password = files.password(self.directory)
         self._address = self._choose_address(before.address if before else None)
         maxmemory = config.default_maxmemory() if self._maxmemory is None else self._maxmemory
-        files.write_private(self.directory / files.CONFIG, config.render(self._address, self._password, maxmemory))
+        write_atomically(self.directory / files.CONFIG, config.render(self._address, self._password, maxmemory))
         state = files.State(_identity(os.getpid()), detached=detached, wrote=wrote)
         state.save(self.directory)
         log_start = self._rotate_log()

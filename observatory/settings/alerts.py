@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from observatory.model.alert import DEFAULT_RULES, WATCHES, Level, Rule, Unit, threshold
+from observatory.model.alert import DEFAULT_RULES, Level, Rule
 from observatory.model.health import Severity
+from observatory.model.measure import MEASURES, Unit, limit_of
 from observatory.model.quantity import duration_s
 from observatory.model.secret import masked
 from observatory.model.text import line
@@ -122,9 +123,9 @@ def _rule(document: Document, name: str, table: dict[str, Any], known: Rule | No
         if key not in RULE_KEYS:
             raise document.error((*where, key), "a rule says no such thing", nearest(key, RULE_KEYS))
     watch = table.get("watch", known.watch if known else "")
-    if not isinstance(watch, str) or watch not in WATCHES:
-        raise document.error((*where, "watch"), f"must be one of {', '.join(WATCHES)}", 'watch = "lane.backlog"')
-    unit = WATCHES[watch].unit
+    if not isinstance(watch, str) or watch not in MEASURES:
+        raise document.error((*where, "watch"), f"must be one of {', '.join(MEASURES)}", 'watch = "lane.backlog"')
+    unit = MEASURES[watch].unit
 
     def value(key: str, read: Any, usual: Any) -> Any:  # noqa: ANN401 - any value of a rule
         try:
@@ -161,7 +162,7 @@ def _level(unit: Unit, limit: float, severity: Severity, clear: float | None) ->
 def _number(unit: Unit, value: object) -> float:
     if isinstance(value, bool):
         value = float(value)
-    return threshold(unit, str(value))
+    return limit_of(unit, str(value))
 
 
 def _seconds(value: object) -> float:

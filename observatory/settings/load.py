@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from observatory.files import write_atomically
 from observatory.model.errors import SettingsError
 from observatory.model.secret import masked
 from observatory.settings import paths
 from observatory.settings.contexts import Context, chosen, read_contexts
-from observatory.settings.files import write_atomically
 from observatory.settings.schema import BY_KEY, SETTINGS, SettingRow, Settings, defaults
 from observatory.settings.toml import Document, nearest
 
