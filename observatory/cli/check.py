@@ -23,8 +23,10 @@ A threshold is a measure, >, >=, < or <=, and a number, a duration or a share; a
 
   observatory check --warn 'backlog>1000' --crit 'critical.wait>5s' --crit 'memory>90%' --crit 'alive<1'
 
-measures of lanes: backlog, pending, length, wait, unacked, in, out, consumers
-measures of the bus: delayed, dlq, dlq_rate (per minute), alive, dead, memory, p95_wait, p95_run
+measures of lanes: backlog, pending, length, wait, unacked, in, out, consumers, unserved, full
+measures of agents: silence (late, stale or dead), task_age
+measures of the bus: delayed, dlq, dlq_rate (per minute), alive, dead, memory, p95_wait, p95_run, skew,
+  lost, degraded
 
 exit codes: 0 ok, 1 warning, 2 critical or usage, 3 unknown: a value is not known, or the bus cannot be reached
 """
@@ -57,9 +59,11 @@ def run(args: argparse.Namespace) -> int:
 
     async def look(bus: Bus) -> int:
         from observatory.live import take_snapshot
+        from observatory.model.clock import SystemClock
 
         snapshot = await take_snapshot(bus, settle_s=settle_s)
-        values = {threshold.name: threshold.value(snapshot) for threshold in (*warn, *crit)}
+        now_ms = SystemClock().now_ms()
+        values = {threshold.name: threshold.value(snapshot, now_ms) for threshold in (*warn, *crit)}
         state, crossed = judged(values, warn, crit)
         if args.json:
             checks = [
@@ -106,7 +110,7 @@ def _said(threshold: Threshold, values: dict[str, float | None]) -> str:
 
 
 def _written(threshold: Threshold, value: float | None) -> str:
-    from observatory.model.threshold import Unit
+    from observatory.model.measure import Unit
 
     if value is None:
         return UNKNOWN
@@ -116,7 +120,7 @@ def _written(threshold: Threshold, value: float | None) -> str:
 
 def _perfdata(values: dict[str, float | None], warn: Sequence[Threshold], crit: Sequence[Threshold]) -> list[str]:
     """Return performance data as Nagios reads them: `'name'=value[unit];warn;crit`, unknown as U."""
-    from observatory.model.threshold import Unit
+    from observatory.model.measure import Unit
 
     parts = []
     for threshold in _first((*warn, *crit)):
@@ -126,6 +130,7 @@ def _perfdata(values: dict[str, float | None], warn: Sequence[Threshold], crit: 
             next((f"{other.limit * scale:g}" for other in thresholds if other.name == threshold.name), "")
             for thresholds in (warn, crit)
         ]
-        shown = "U" if value is None else f"{value * scale:.12g}{unit}"
+        suffix = {Unit.SECONDS: "s", Unit.SHARE: "%"}.get(unit, "")
+        shown = "U" if value is None else f"{value * scale:.12g}{suffix}"
         parts.append(f"'{threshold.name}'={shown};{limits[0]};{limits[1]}")
     return parts

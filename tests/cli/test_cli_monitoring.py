@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from observatory.live.metrics import METRICS
-from observatory.model.threshold import MEASURES
+from observatory.model.measure import BY_SHORT
 
 if TYPE_CHECKING:
     import redis
@@ -70,7 +70,7 @@ def test_a_check_of_a_bus_that_is_not_there_is_unknown(cli: Cli) -> None:
 def test_every_measure_and_metric_is_told(bus_cli: Cli) -> None:
     """The help of `check` names every measure, and the README every metric."""
     told = bus_cli("check", "--help").out
-    assert all(re.search(rf"\b{name}\b", told) for name in MEASURES)
+    assert all(re.search(rf"\b{name}\b", told) for name in BY_SHORT)
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert [metric.name for metric in METRICS] == re.findall(r"^\| `(observatory_\w+)", readme, re.MULTILINE)
 

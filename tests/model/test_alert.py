@@ -12,19 +12,16 @@ from hypothesis import strategies as st
 from observatory.model.agent import AgentState
 from observatory.model.alert import (
     DEFAULT_RULES,
-    WATCHES,
     Alerts,
     AlertState,
     Change,
     ChangeKind,
     Level,
     Rule,
-    Unit,
-    threshold,
-    written,
 )
 from observatory.model.alert.machine import MOST, SAME_FOR_S
 from observatory.model.health import Severity
+from observatory.model.measure import MEASURES, Unit, limit_of, written
 from observatory.model.snapshot import (
     AgentView,
     DeadLetterSummary,
@@ -347,7 +344,7 @@ def test_a_thousand_agents_that_die_at_once_are_bounded() -> None:
     ("changes", "said"),
     [
         ({"id": "No Id"}, "id: must be"),
-        ({"watch": "lane.wating"}, "watch: 'lane.wating' is none of lane.waiting"),
+        ({"watch": "lane.wating"}, "watch: 'lane.wating' is none of lane.backlog"),
         ({"levels": ()}, "levels: must be at least one"),
         ({"levels": (Level(2), Level(1))}, "levels: must be"),
         ({"levels": (Level(1, clear=2),)}, "clear: must not be above"),
@@ -378,15 +375,15 @@ def test_a_rule_that_is_switched_off_is_not_looked_at() -> None:
 )
 def test_thresholds_are_read_as_people_write_them(unit: Unit, text: str, value: float) -> None:
     """Each unit has its own way, and what is none of it is refused."""
-    assert threshold(unit, text) == pytest.approx(value)
+    assert limit_of(unit, text) == pytest.approx(value)
     with pytest.raises(ValueError, match="is n"):
-        threshold(unit, "much")
+        limit_of(unit, "much")
     assert written(unit, value)
 
 
 def test_every_default_rule_watches_something_that_there_is() -> None:
     """And no two of them share a name."""
-    assert {rule.watch for rule in DEFAULT_RULES} <= set(WATCHES)
+    assert {rule.watch for rule in DEFAULT_RULES} <= set(MEASURES)
     Alerts(DEFAULT_RULES)
 
 

@@ -79,7 +79,7 @@ def test_config_shows_what_the_file_says_of_alerts(toml: Path) -> None:
         ("[alerts]\ncommand = []\n", "alerts.command: line 2: must be a program"),
         ('[alerts.rules.memory]\ncrit = "much"\n', "alerts.rules.memory.crit: line 2: "),
         ("[alerts.rules.memory]\nabove = 1\n", "alerts.rules.memory.above: line 2: a rule says no such thing"),
-        ("[alerts.rules.mine]\nwarn = 1\n", "alerts.rules.mine.watch: must be one of lane.waiting"),
+        ("[alerts.rules.mine]\nwarn = 1\n", "alerts.rules.mine.watch: must be one of lane.backlog"),
         ('[alerts.rules.mine]\nwatch = "lane.backlog"\n', "alerts.rules.mine: line 1: levels"),
         ("[alerts.rules.memory]\nwarn = 90\ncrit = 10\n", "alerts.rules.memory: line 1: levels"),
         ('[alerts.rules.MINE]\nwatch = "lane.backlog"\nwarn = 1\n', "alerts.rules.MINE: line 1: id"),

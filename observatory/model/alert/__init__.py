@@ -1,16 +1,14 @@
-"""Alerts, pure: rules, what they watch, and the machine that turns successive snapshots into alerts.
+"""Alerts, pure: rules, and the machine that turns successive snapshots into alerts.
 
 `Alerts.observe` is given each snapshot and the time, and answers what fired, got worse, was resolved. Telling people is
 the business of others.
 """
 
 from observatory.model.alert.machine import Alert, Alerts, AlertState, Change, ChangeKind, Quiet
-from observatory.model.alert.rules import DEFAULT_RULES, Level, Rule
-from observatory.model.alert.watches import WATCHES, Unit, Watch, threshold, written
+from observatory.model.alert.rules import DEFAULT_RULES, Level, Rule, read_target
 
 __all__ = [
     "DEFAULT_RULES",
-    "WATCHES",
     "Alert",
     "AlertState",
     "Alerts",
@@ -19,8 +17,5 @@ __all__ = [
     "Level",
     "Quiet",
     "Rule",
-    "Unit",
-    "Watch",
-    "threshold",
-    "written",
+    "read_target",
 ]

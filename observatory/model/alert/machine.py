@@ -266,7 +266,11 @@ class Alerts:
 
     def unmute(self, quiet: Quiet) -> None:
         """End a mute; what still fires is told at the next look."""
-        self._mutes = tuple(mute for mute in self._mutes if mute is not quiet)
+        self._mutes = tuple(mute for mute in self._mutes if mute != quiet)
+
+    def keep_mutes(self, mutes: Sequence[Quiet]) -> None:
+        """Let exactly *mutes* hold; what is muted no longer and still fires is told at the next look."""
+        self._mutes = tuple(mutes)
 
     # -- one look ----------------------------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from observatory.model.alert.watches import WATCHES, Watch
 from observatory.model.health import Severity
+from observatory.model.measure import MEASURES, Measure
+from observatory.model.text import line
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
@@ -39,7 +40,7 @@ class Rule:
 
     Attributes:
         id: What people call it: lower-case letters, digits and hyphens.
-        watch: Name of what is watched, one of `WATCHES`.
+        watch: Name of what is watched, one of `MEASURES`.
         levels: Values that matter, ascending.
         for_s: Seconds that a level must be held before it fires.
         clear_for_s: Seconds that a firing level must be over before it counts as resolved.
@@ -61,8 +62,8 @@ class Rule:
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
             raise ValueError("id: must be 1 to 40 lower-case letters, digits or hyphens")
-        if self.watch not in WATCHES:
-            raise ValueError(f"watch: {self.watch!r} is none of {', '.join(WATCHES)}")
+        if self.watch not in MEASURES:
+            raise ValueError(f"watch: {self.watch!r} is none of {', '.join(MEASURES)}")
         thresholds = [level.threshold for level in self.levels]
         if not thresholds or thresholds != sorted(set(thresholds)):
             raise ValueError("levels: must be at least one, ascending")
@@ -75,9 +76,9 @@ class Rule:
             raise ValueError("for: must be from nothing to a day")
 
     @property
-    def watched(self) -> Watch:
+    def watched(self) -> Measure:
         """What is watched."""
-        return WATCHES[self.watch]
+        return MEASURES[self.watch]
 
     def speaks_of(self, subject: str) -> bool:
         """Say whether *subject* is one of those that the rule is about."""
@@ -101,3 +102,18 @@ DEFAULT_RULES: Final = (
     Rule("clock-skew", "clock.skew", (Level(2, _WARN, clear=1),), for_s=30),
 )  # fmt: skip
 """What is watched where nobody says anything else."""
+
+
+def read_target(text: str) -> tuple[str, str]:
+    """Read what a mute speaks of: `RULE` or `RULE/SUBJECT`, where `*` and `?` are wild.
+
+    Returns:
+        The rule and the subject; `*` where none is named.
+
+    Raises:
+        ValueError: No rule can be called so.
+    """
+    rule, _, subject = text.strip().partition("/")
+    if not re.fullmatch(r"[a-z0-9*?][a-z0-9*?-]{0,39}", rule):
+        raise ValueError(f"{line(text, 60)!r} names no rule: write RULE or RULE/SUBJECT, * and ? are wild")
+    return rule, subject or "*"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from observatory.model.commands.alerts import ALERTS
 from observatory.model.commands.changes import CHANGES
 from observatory.model.commands.command import APP, CHANGE, FORM, LOOK, MOVE, Command, Needs, Situation, refusal
 from observatory.model.commands.forms import FORMS
@@ -31,16 +32,16 @@ __all__ = [
     "refusal",
 ]
 
-COMMANDS: Final[tuple[Command, ...]] = (*SCREENS, *CHANGES, *LISTS, *FRAME, *FORMS)
+COMMANDS: Final[tuple[Command, ...]] = (*SCREENS, *CHANGES, *ALERTS, *LISTS, *FRAME, *FORMS)
 """Every command there is, in the order in which help lists them."""
 
 VIEWS: Final[dict[str, tuple[str, ...]]] = {
-    "overview": ("app", "screen", "list", "table", "tracing"),
+    "overview": ("app", "screen", "list", "table", "tracing", "alerts"),
     "lanes": ("app", "screen", "list", "table", "reading", "tracing", "lanes"),
     "pending": ("app", "screen", "list", "table", "reading", "tracing"),
     "agents": ("app", "screen", "list", "table", "reading", "tracing", "agents"),
     "tasks": ("app", "screen", "list", "table", "reading", "tracing"),
-    "activity": ("app", "screen", "list", "table", "reading", "tracing"),
+    "activity": ("app", "screen", "list", "table", "reading", "tracing", "alerts"),
     "engine": ("app", "screen", "list", "table", "reading", "engine"),
     "dead-letters": ("app", "screen", "list", "table", "reading", "tracing", "dead-letters"),
     "send": ("app", "form"),
@@ -48,6 +49,7 @@ VIEWS: Final[dict[str, tuple[str, ...]]] = {
     "command-line": ("app", "prompt"),
     "filter": ("app", "filter"),
     "confirm": ("app", "confirm"),
+    "quiet": ("app", "quiet"),
 }
 """Scopes that are alive in each view; two commands of one view never share a key."""
 

@@ -45,6 +45,11 @@ FRAME: Final[tuple[Command, ...]] = (
         "theme", APP, "screen", argument="name",
     ),
     Command(
+        "app.context", "context", (), "Context",
+        "Turn to another bus of the settings; without a name, all of them are listed.",
+        "ctx", APP, "screen", argument="name",
+    ),
+    Command(
         "app.clear", "clear", ("escape",), "Close",
         "Clear or close, one thing at a time: range, marks, filter, order, maximised panel, then the screen.",
         "clear", APP, "screen",
