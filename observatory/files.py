@@ -1,4 +1,7 @@
-"""Files that are private to the user, written so that a crash leaves the old one or the new one."""
+"""Files that are private to the user, written so that a crash leaves the old one or the new one.
+
+The only thing below all rooms that touches a disk; it belongs to none of them, and knows none.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def write_atomically(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise

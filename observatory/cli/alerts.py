@@ -136,8 +136,8 @@ def _list(settings: Settings, *, as_json: bool) -> int:
 
 
 def _rows(rules: tuple[Rule, ...]) -> Iterator[tuple[str, ...]]:
-    from observatory.model.alert import written
     from observatory.model.health import Severity
+    from observatory.model.measure import written
 
     for rule in rules:
         limits = [

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from observatory.cli.alerts import keeper_for
-from observatory.cli.attach import PATIENCE_S, named_file, settings_for
+from observatory.cli.attach import named_file, settings_for
+from observatory.cli.contexts import EMBEDDED, Contexts, bus_address
 from observatory.cli.output import note
 from observatory.cli.terminal import require_terminal
 from observatory.model.errors import SettingsError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from observatory.settings import Settings
 
@@ -23,8 +21,8 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_for(args)
     check_theme(settings)
     require_terminal("observatory status")
-    with _bus(settings) as url:
-        return open_screen(args, url, settings, context=settings.context or ("" if settings.url else "embedded engine"))
+    with bus_address(settings) as url:
+        return open_screen(args, url, settings, context=settings.context or ("" if settings.url else EMBEDDED))
 
 
 def check_theme(settings: Settings) -> None:
@@ -36,18 +34,6 @@ def check_theme(settings: Settings) -> None:
     from observatory.settings import themes
 
     themes().get(settings.theme)
-
-
-@contextmanager
-def _bus(settings: Settings) -> Iterator[str]:
-    """Yield the address of the configured bus, or of the embedded engine for as long as somebody uses it."""
-    if settings.url:
-        yield settings.url
-        return
-    from observatory.engine import shared
-
-    with shared(settings.data_dir) as engine:
-        yield engine.url
 
 
 def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, context: str = "") -> int:
@@ -75,36 +61,25 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
             unkept[:] = [error]
 
     async def show() -> int:
-        from observatory.actions import BusActions
-        from observatory.bus import Bus
-        from observatory.live import LiveSource
-        from observatory.model.alert import DEFAULT_RULES
         from observatory.settings import state_dir, themes
         from observatory.settings.keymap import keymap
         from observatory.tui.app import ObservatoryApp, run_app_async
 
-        bus = Bus.connect(url, prefix=settings.prefix, name="operator")
-        await bus.open(deadline_s=PATIENCE_S)
-        keeper = keeper_for(settings, bus)
+        contexts = Contexts(args, settings, url, context)
+        app = ObservatoryApp(
+            await contexts.first(),
+            themes=themes(),
+            theme=settings.theme,
+            contexts=contexts,
+            keymap=keymap(),
+            on_theme_chosen=keep_theme,
+            state_dir=state_dir() / "reports",
+            memory=state_dir() / "memory.json",
+        )
         try:
-            app = ObservatoryApp(
-                LiveSource(bus, refresh_s=settings.refresh_s, alerts=keeper),
-                BusActions(bus),
-                themes=themes(),
-                theme=settings.theme,
-                context=context or bus.url,
-                refresh_s=settings.refresh_s,
-                read_only=settings.read_only,
-                keymap=keymap(),
-                on_theme_chosen=keep_theme,
-                state_dir=state_dir() / "reports",
-                memory=state_dir() / "memory.json",
-                rules=settings.alerts.rules if settings.alerts is not None else DEFAULT_RULES,
-            )
             return await run_app_async(app)
         finally:
-            await keeper.close()
-            await bus.close()
+            await app.desk.bus.close()
 
     code = asyncio.run(show())
     for error in unkept:

@@ -63,6 +63,16 @@ def bus_url(settings: Settings) -> str:
     return engine.url
 
 
+def operator() -> str:
+    """Return what the person at this terminal is called."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "operator"
+
+
 def on_bus(args: argparse.Namespace, work: Callable[[Bus], Awaitable[int]], *, writes: bool = False) -> int:
     """Connect to the bus that is meant, run *work* on it, and return its exit code.
 

@@ -83,18 +83,13 @@ async def _drawn(bus: Bus, settings: Settings, screen: str, size: tuple[int, int
     from observatory.live import LiveSource
     from observatory.settings import themes
     from observatory.tui.app import ObservatoryApp
+    from observatory.tui.desk import OpenBus
     from observatory.tui.picture import picture
     from observatory.tui.screens.table import SCREENS
 
     if screen not in SCREENS:
         raise UsageError(f"--screen: there is no screen {screen!r}", f"one of {', '.join(SCREENS)}")
-    app = ObservatoryApp(
-        LiveSource(bus, refresh_s=settings.refresh_s),
-        BusActions(bus),
-        themes=themes(),
-        theme=settings.theme,
-        context=bus.url,
-        refresh_s=settings.refresh_s,
-        read_only=True,
-    )
+    source = LiveSource(bus, refresh_s=settings.refresh_s)
+    opened = OpenBus(bus.url, source, BusActions(bus), read_only=True, refresh_s=settings.refresh_s)
+    app = ObservatoryApp(opened, themes=themes(), theme=settings.theme)
     return await picture(app, size=size, screen=screen)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
+from observatory.live.quiet import QuietFile, Seen
 from observatory.live.sinks import Notice, Outbox
-from observatory.model.alert import DEFAULT_RULES, Alerts, AlertState, Change, Quiet, Rule
+from observatory.model.alert import DEFAULT_RULES, Alert, Alerts, AlertState, Change, Quiet, Rule
 from observatory.model.health import Severity
-from observatory.model.text import line
-from observatory.settings.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,19 +18,7 @@ if TYPE_CHECKING:
     from observatory.model.clock import Clock
     from observatory.model.snapshot import Snapshot
 
-KEPT_MS: Final = 86_400_000
-"""Time after which an acknowledgement without an end is forgotten if its alert has not been seen again, in ms."""
-
 _RANK: Final = {severity: rank for rank, severity in enumerate(Severity)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """An acknowledgement as it is kept: of which alert, given when."""
-
-    ident: str
-    given_ms: int
-    quiet: Quiet
 
 
 class AlertKeeper:
@@ -43,7 +29,8 @@ class AlertKeeper:
         bus: What people call the bus.
         clock: The watcher's clock.
         sinks: Who is told.
-        file: Where acknowledgements and mutes are kept; None forgets them at the end.
+        file: Where acknowledgements and mutes are kept, shared with whoever else watches this bus on this machine;
+            None forgets them at the end.
     """
 
     def __init__(
@@ -57,11 +44,10 @@ class AlertKeeper:
     ) -> None:
         self._bus = bus
         self._clock = clock
-        self._file = file
-        self._trouble = ""
+        self._file = QuietFile(file)
         self._present: set[str] = set()
         self._outboxes = tuple(map(Outbox, sinks))
-        self._seen, mutes = self._read()
+        self._seen, mutes = self._file.read(clock.now_ms())
         self._alerts = Alerts(rules, mutes)
 
     @property
@@ -73,12 +59,13 @@ class AlertKeeper:
     def problems(self) -> tuple[str, ...]:
         """What keeps alerts from being told or remembered; empty if nothing does."""
         lost = sum(outbox.dropped for outbox in self._outboxes)
-        said = [self._trouble, *(outbox.problem for outbox in self._outboxes)]
+        said = [self._file.problem, *(outbox.problem for outbox in self._outboxes)]
         return tuple(filter(None, (*said, f"{lost} alerts were not told: too many at once" if lost else "")))
 
     def observe(self, snapshot: Snapshot) -> tuple[Change, ...]:
         """Look at the next snapshot, let sinks be told, and return what changed; it never waits for anybody."""
         now_ms = self._clock.now_ms()
+        self._catch_up(now_ms)
         changes = tuple(self._remembered(change, now_ms) for change in self._alerts.observe(snapshot, now_ms))
         for change in changes:
             if change.tell:
@@ -97,22 +84,25 @@ class AlertKeeper:
         Returns:
             Whether there is such an alert, firing.
         """
+        self._catch_up(self._clock.now_ms())
         if not self._alerts.acknowledge(ident, by=by, until_ms=until_ms, reason=reason):
             return False
         quiet = next(alert.acknowledged for alert in self._alerts.alerts if alert.id == ident)
         if quiet is not None:
-            self._seen[ident] = _Seen(ident, self._clock.now_ms(), quiet)
+            self._seen[ident] = Seen(ident, self._clock.now_ms(), quiet)
         self._write()
         return True
 
     def mute(self, rule: str, subject: str, *, by: str, until_ms: int, reason: str = "") -> Quiet:
         """Say nothing of a rule until *until_ms*; see `Alerts.mute`."""
+        self._catch_up(self._clock.now_ms())
         quiet = self._alerts.mute(rule, subject, by=by, until_ms=until_ms, reason=reason)
         self._write()
         return quiet
 
     def unmute(self, quiet: Quiet) -> None:
         """End a mute."""
+        self._catch_up(self._clock.now_ms())
         self._alerts.unmute(quiet)
         self._write()
 
@@ -121,20 +111,32 @@ class AlertKeeper:
         for outbox in self._outboxes:
             await outbox.close()
 
-    # -- what a restart keeps ----------------------------------------------------------------------------------
+    # -- what a restart keeps, and what others said meanwhile --------------------------------------------------
+
+    def _catch_up(self, now_ms: int) -> None:
+        """Take up what another program on this machine acknowledged or muted."""
+        if not self._file.changed():
+            return
+        self._seen, mutes = self._file.read(now_ms)
+        self._alerts.keep_mutes(mutes)
+        for alert in self._alerts.alerts:
+            self._quieted(alert, now_ms)
 
     def _remembered(self, change: Change, now_ms: int) -> Change:
         """Keep quiet of what somebody acknowledged before a restart."""
-        alert = change.alert
+        alert = self._quieted(change.alert, now_ms)
+        return change if alert is change.alert else Change(change.kind, alert, tell=False)
+
+    def _quieted(self, alert: Alert, now_ms: int) -> Alert:
+        """Return *alert* acknowledged if somebody has said so of it, and note it; else as it is."""
         seen = self._seen.get(alert.id)
-        if seen is None:
-            return change
-        firing = alert.state is AlertState.FIRING and alert.acknowledged is None and seen.quiet.holds(now_ms)
-        if not firing or _RANK[alert.severity] > _RANK[seen.quiet.severity]:
-            return change
+        if seen is None or alert.state is not AlertState.FIRING or alert.acknowledged is not None:
+            return alert
         quiet = seen.quiet
+        if not quiet.holds(now_ms) or _RANK[alert.severity] > _RANK[quiet.severity]:
+            return alert
         self._alerts.acknowledge(alert.id, by=quiet.by, until_ms=quiet.until_ms, reason=quiet.reason)
-        return Change(change.kind, replace(alert, acknowledged=quiet), tell=False)
+        return replace(alert, acknowledged=quiet)
 
     def _forget(self) -> None:
         """Forget acknowledgements whose alerts were there and are over for good."""
@@ -146,58 +148,4 @@ class AlertKeeper:
             self._write()
 
     def _write(self) -> None:
-        if self._file is None:
-            return
-        document = {
-            "acknowledged": [
-                {"id": seen.ident, "given_ms": seen.given_ms, **_plain(seen.quiet)} for seen in self._seen.values()
-            ],
-            "muted": [_plain(quiet) for quiet in self._alerts.mutes],
-        }
-        try:
-            write_atomically(self._file, json.dumps(document, indent=1))
-        except OSError as error:
-            self._trouble = f"{self._file}: cannot be written: {error.strerror}"
-        else:
-            self._trouble = ""
-
-    def _read(self) -> tuple[dict[str, _Seen], tuple[Quiet, ...]]:
-        now_ms = self._clock.now_ms()
-        try:
-            document = json.loads(self._file.read_text(encoding="utf-8")) if self._file else {}
-            seen = [_Seen(row["id"], int(row["given_ms"]), _quiet(row)) for row in document.get("acknowledged", ())]
-            mutes = [_quiet(row) for row in document.get("muted", ())]
-        except FileNotFoundError:
-            return {}, ()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self._trouble = line(f"{self._file}: cannot be read: {error}")
-            return {}, ()
-        kept = (
-            one
-            for one in seen
-            if one.quiet.holds(now_ms) and (one.quiet.until_ms is not None or now_ms - one.given_ms < KEPT_MS)
-        )
-        return {one.ident: one for one in kept}, tuple(quiet for quiet in mutes if quiet.holds(now_ms))
-
-
-def _plain(quiet: Quiet) -> dict[str, Any]:
-    return {
-        "by": quiet.by,
-        "until_ms": quiet.until_ms,
-        "rule": quiet.rule,
-        "subject": quiet.subject,
-        "reason": quiet.reason,
-        "severity": str(quiet.severity),
-    }
-
-
-def _quiet(row: dict[str, Any]) -> Quiet:
-    until = row["until_ms"]
-    return Quiet(
-        by=str(row["by"]),
-        until_ms=None if until is None else int(until),
-        rule=str(row["rule"]),
-        subject=str(row["subject"]),
-        reason=str(row["reason"]),
-        severity=Severity(row["severity"]),
-    )
+        self._file.write(self._seen.values(), self._alerts.mutes)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.binding import Binding
 
-from observatory.model.commands import COMMANDS, Command, Needs, Situation, refusal
+from observatory.model.commands import COMMANDS, MOVE, Command, Needs, Situation, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,10 +92,13 @@ async def run_command(app: App[int], command: Command, node: DOMNode, argument: 
 
 
 def why_not(screen: Screen[Any], key: str, situation: Situation) -> str:
-    """Say why the command on *key* may not run now; empty if the key is free or its command may run."""
+    """Say why the command on *key* may not run now; empty if the key is free or its command may run.
+
+    A key that only moves needs no excuse: an empty list says itself that there is nothing to open.
+    """
     active = screen.active_bindings.get(key)
     command = _BY_ID.get((active.binding.id or "") if active else "")
-    if command is None or active is None or active.enabled:
+    if command is None or active is None or active.enabled or command.group == MOVE:
         return ""
     return f"{command.label}: {refusal(command, situation) or 'not possible now'}"
 

@@ -1,4 +1,4 @@
-"""What lies on the operator's desk: the two protocols, the clock, and the snapshot that is shown. Owned by the app."""
+"""What lies on the operator's desk: the bus that is open, the clock, the snapshot that is shown. Owned by the app."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from observatory.model.commands import Situation
 from observatory.model.snapshot import LinkState, LinkView, Origin, Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from observatory.model.clock import Clock
     from observatory.model.protocols import Actions, Source
-    from observatory.tui.alarm import Told
+    from observatory.tui.app.alarm import Alarm, Notice, Told
 
 
 AWAY_REFRESH_S = 3.0
@@ -26,39 +28,111 @@ class Paced(Protocol):
         """Yield a snapshot every *seconds* from now on."""
 
 
-@dataclass(slots=True)
-class Desk:
-    """Everything a screen may use.
+async def _nothing_to_close() -> None:
+    """Close what needs no closing."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBus:
+    """A bus that is open, with its manners: what the app gets from outside, and gives back when it leaves it.
 
     Attributes:
+        name: What it is called for people: a context, a masked URL or `demo`.
         source: Where snapshots and lists come from.
         actions: How things are changed.
+        read_only: Nothing may be changed on it.
+        protected: Changes must be confirmed in writing.
+        colour: Colour of its name, as the settings have it; empty for none.
+        theme: Theme that it is shown in; empty for the one that holds.
+        refresh_s: Seconds between two snapshots.
+        operator: What the person at this terminal is called.
+        close: Lets go of it.
+    """
+
+    name: str
+    source: Source
+    actions: Actions
+    read_only: bool = False
+    protected: bool = False
+    colour: str = ""
+    theme: str = ""
+    refresh_s: float = 1.0
+    operator: str = "operator"
+    close: Callable[[], Awaitable[None]] = _nothing_to_close
+
+
+class Contexts(Protocol):
+    """The buses that can be turned to, by name."""
+
+    def known(self) -> Mapping[str, str]:
+        """Return what each is, in words, by its name."""
+
+    async def open(self, name: str) -> OpenBus:
+        """Open the bus called *name*.
+
+        Raises:
+            ObservatoryError: There is none, or it cannot be reached.
+        """
+
+
+@dataclass(slots=True)
+class Desk:
+    """Everything a screen may use. Each bus has a desk of its own, so that nothing of one can lie on another's.
+
+    Attributes:
+        bus: The bus that is open.
         clock: What time it is.
-        context: Name of the bus for people: a masked URL or `demo`.
-        read_only: Nothing may be changed in this session.
-        refresh_s: Seconds between two snapshots, as far as known.
         stagger_s: Seconds between the repaints of two panels, so that no single frame is long.
+        source: Where snapshots and lists come from now: the present of the bus, or a moment of its past.
+        refresh_s: Seconds between two snapshots, as far as known.
         shown: The snapshot that is painted.
         latest: The newest snapshot there is; differs from `shown` only while frozen.
         arrived: When `latest` arrived, on the monotonic clock.
         frozen: The painting is held.
-        alerts: What happened to alerts in this run, newest first.
+        alarm: What happened to alerts on this bus in this run, and what is being told of it.
         views: Names of the views that were opened one after the other; going back from the only one leaves.
     """
 
-    source: Source
-    actions: Actions
+    bus: OpenBus
     clock: Clock
-    context: str
-    read_only: bool = False
-    refresh_s: float = 1.0
     stagger_s: float = 0.0
-    shown: Snapshot = field(default_factory=lambda: nothing_yet(0))
-    latest: Snapshot = field(default_factory=lambda: nothing_yet(0))
+    source: Source = field(init=False)
+    refresh_s: float = field(init=False)
+    shown: Snapshot = field(init=False)
+    latest: Snapshot = field(init=False)
     arrived: float | None = None
     frozen: bool = False
-    alerts: tuple[Told, ...] = ()
+    alarm: Alarm | None = None
     views: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin in the present of the bus, with nothing known."""
+        self.source, self.refresh_s = self.bus.source, self.bus.refresh_s
+        self.shown = self.latest = nothing_yet(self.clock.now_ms())
+
+    @property
+    def alerts(self) -> tuple[Told, ...]:
+        """What happened to alerts in this run, newest first."""
+        return self.alarm.history if self.alarm is not None else ()
+
+    def notice(self) -> Notice | None:
+        """Return what is being told of alerts now; None for nothing."""
+        return self.alarm.notice(self.clock.now_ms()) if self.alarm is not None else None
+
+    @property
+    def actions(self) -> Actions:
+        """How things are changed."""
+        return self.bus.actions
+
+    @property
+    def context(self) -> str:
+        """What the bus is called for people."""
+        return self.bus.name
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing may be changed."""
+        return self.bus.read_only
 
     def situation(self, *, selection: bool = True) -> Situation:
         """Return what decides which commands may run now."""

@@ -8,7 +8,7 @@ from observatory.model.agent import AgentState
 from observatory.model.snapshot import LaneState
 from observatory.model.task import Lane
 from observatory.model.text import line
-from observatory.tui import format as fmt
+from observatory.tui.drawing import format as fmt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

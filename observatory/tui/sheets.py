@@ -11,7 +11,7 @@ from observatory.model.listing import EntryState
 from observatory.model.message import Note
 from observatory.model.task import DelayedTask, Task
 from observatory.model.text import line
-from observatory.tui import format as fmt
+from observatory.tui.drawing import format as fmt
 
 if TYPE_CHECKING:
     from observatory.model.listing import EntryRow, Item, PendingRow

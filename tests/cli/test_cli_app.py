@@ -56,7 +56,7 @@ async def test_without_a_bus_the_app_brings_its_own_engine_and_takes_it_away(cli
     with _terminal(cli) as terminal:
         await eventually(lambda: "LIVE" in terminal.text, timeout=30)
         assert cli("send", "deploy").code == 0
-        await eventually(lambda: "deploy" in terminal.text)
+        await eventually(lambda: "published" in terminal.text)
         cli("engine", "stop").refused(1, "in use")
         terminal.type("q")
         await eventually(terminal.ended)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from observatory.model.clock import SystemClock
 from observatory.tui.app import ObservatoryApp, run_app
-from observatory.tui.widgets.lane_columns import LaneRow  # noqa: TC001 - beside the class that it belongs to
-from observatory.tui.widgets.lane_table import LaneTable
+from observatory.tui.desk import OpenBus
+from observatory.tui.rows.lane_columns import LaneRow  # noqa: TC001 - beside the class that it belongs to
+from observatory.tui.rows.lanes import LaneTable
 from observatory.tui.widgets.list_panel import ListPanel  # noqa: TC001 - beside the class that it is the base of
 from tests.tui import seed
 
@@ -20,11 +21,9 @@ def main() -> int:
     """Compose the app as the command line does, but over seeded data."""
     state_dir = Path(sys.argv[1])
     app = ObservatoryApp(
-        seed.SeedSource(seed.swarm(), letters=seed.dead_letters()),
-        seed.SeedActions(),
+        OpenBus("demo", seed.SeedSource(seed.swarm(), letters=seed.dead_letters()), seed.SeedActions()),
         themes=seed.themes_without_user(state_dir),
         theme="observatory-dark",
-        context="demo",
         clock=SystemClock(),
         state_dir=state_dir,
     )

@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from observatory.live.alerts import AlertKeeper
 from observatory.model.agent import AgentState
 from observatory.model.clock import ManualClock
 from observatory.model.dead_letter import DeadLetter
@@ -32,6 +33,8 @@ from observatory.model.task import Priority
 from observatory.model.trace import Trace
 from observatory.settings import themes
 from observatory.tui.app import ObservatoryApp
+from observatory.tui.desk import OpenBus
+from observatory.tui.messages import SnapshotArrived
 from tests.tui import rows
 
 if TYPE_CHECKING:
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
     from observatory.model.alert import Rule
     from observatory.model.engine import EngineReport
     from observatory.model.listing import AgentDetail, EntryRow, GroupRow, PendingRow, PendingScope, TaskRow
-    from observatory.model.protocols import AlertDesk
     from observatory.settings import ThemeSet
     from observatory.settings.keymap import Keymap
 
@@ -61,7 +63,9 @@ def themes_without_user(folder: Path) -> ThemeSet:
 class SeedSource:
     """Yields the snapshots it is given and serves the dead letters it is given."""
 
-    def __init__(self, *snapshots: Snapshot, letters: tuple[DeadLetter, ...] = ()) -> None:
+    def __init__(
+        self, *snapshots: Snapshot, letters: tuple[DeadLetter, ...] = (), keeper: AlertKeeper | None = None
+    ) -> None:
         self.queue: asyncio.Queue[Snapshot] = asyncio.Queue()
         for snapshot in snapshots:
             self.queue.put_nowait(snapshot)
@@ -70,7 +74,7 @@ class SeedSource:
         self.streams: dict[str, tuple[EntryRow, ...]] = {rows.HIGH: rows.entries()}
         self.held: tuple[PendingRow, ...] = rows.held()
         self.groups_of: dict[str, tuple[GroupRow, ...]] = {rows.HIGH: rows.groups()}
-        self.alerts: AlertDesk | None = None
+        self.alerts = keeper
         self.details: dict[str, AgentDetail] = {"pink": rows.pink()}
         self.found: tuple[TaskRow, ...] = rows.tasks()
         self.traces: dict[str, Trace] = {rows.TRACED: rows.trace()}
@@ -83,9 +87,11 @@ class SeedSource:
         self.queue.put_nowait(snapshot)
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
-        """Yield what was pushed, in order."""
+        """Yield what was pushed, in order, with what the keeper of alerts makes of it."""
         while True:
-            yield await self.queue.get()
+            snapshot = await self.queue.get()
+            keeper = self.alerts
+            yield snapshot if keeper is None else keeper.told(snapshot, keeper.observe(snapshot))
 
     async def dead_letters(self, ask: Ask) -> Page[DeadLetter]:
         """Return a piece of the letters."""
@@ -202,24 +208,29 @@ def make_app(
     keymap: Keymap | None = None,
     memory: Path | None = None,
     rules: tuple[Rule, ...] = (),
+    context: str = "demo",
 ) -> tuple[ObservatoryApp, SeedSource, SeedActions]:
     """Return an app over seeded data, with its source and its actions."""
-    source = SeedSource(*([snapshot] if snapshot else []), letters=dead_letters() if letters is None else letters)
+    clock = clock or ManualClock(NOW_MS)
+    keeper = AlertKeeper(rules, bus="demo", clock=clock) if rules else None
+    shots = [snapshot] if snapshot else []
+    source = SeedSource(*shots, letters=dead_letters() if letters is None else letters, keeper=keeper)
     actions = SeedActions()
     app = ObservatoryApp(
-        source,
-        actions,
+        OpenBus(context, source, actions, read_only=read_only),
         themes=themes_without_user(folder),
         theme=theme,
-        context="demo",
-        read_only=read_only,
-        clock=clock or ManualClock(NOW_MS),
+        clock=clock,
         keymap=keymap,
         state_dir=folder / "state",
         memory=memory,
-        rules=rules,
     )
     return app, source, actions
+
+
+def arrived(snapshot: Snapshot, *, generation: int) -> SnapshotArrived:
+    """Return the message by which a source's snapshot reaches the app."""
+    return SnapshotArrived(snapshot, generation)
 
 
 def swarm() -> Snapshot:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from observatory.model.alert import DEFAULT_RULES
 from observatory.model.clock import ManualClock
-from observatory.tui.alarm import notice, through_tmux
 from observatory.tui.desk import AWAY_REFRESH_S
+from observatory.tui.rows.alerts import AlertTable
 from observatory.tui.screens.activity import Activity
-from observatory.tui.widgets.alert_table import AlertTable
+from observatory.tui.terminal.voice import notice, through_tmux
+from observatory.tui.widgets.alert_line import AlertLine
 from tests.conftest import eventually
 from tests.tui import seed
 from tests.tui.test_app import SIZE, settled, text_of, toasts
@@ -33,7 +34,7 @@ def spied(app: ObservatoryApp, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_an_alert_is_told_once_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An agent that died is toasted, rings, and stands on the screen of activity; looking again says nothing new."""
+    """An agent that died is told on one line, rings, and stands among the activity; looking again says nothing new."""
     clock = ManualClock(seed.NOW_MS)
     rules = tuple(rule for rule in DEFAULT_RULES if rule.id == "agent-silent")
     assert rules
@@ -41,14 +42,16 @@ async def test_an_alert_is_told_once_and_remembered(tmp_path: Path, monkeypatch:
     monkeypatch.delenv("TMUX", raising=False)
     async with app.run_test(size=SIZE) as pilot:
         await settled(pilot)
-        written = spied(app, monkeypatch)
+        written, said = spied(app, monkeypatch), set[str]()
         for sequence in range(3, 12):
             clock.advance(20)
             source.push(replace(seed.swarm(), sequence=sequence))
             await eventually(lambda sequence=sequence: app.desk.shown.sequence == sequence)  # type: ignore[misc]
-        told = [toast for toast in toasts(app) if "red" in toast]
-        assert len(told) == 1
-        assert any(text.startswith("\x1b]9;") and "red" in text for text in written)
+            await settled(pilot)
+            said.add(text_of(app.screen.query_one(AlertLine)))
+        assert any("red" in words and "agent-silent" in words for words in said)
+        assert not toasts(app)
+        assert len([text for text in written if text.startswith("\x1b]9;") and "red" in text]) == 1
         await pilot.press("8")
         await eventually(lambda: isinstance(app.screen, Activity))
         await settled(pilot)

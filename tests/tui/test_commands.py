@@ -16,9 +16,9 @@ from textual.keys import Keys
 import observatory.tui
 from observatory.model.commands import COMMANDS, VIEWS, Needs, Situation, command, commands_of, refusal
 from observatory.model.snapshot import LinkState, Origin
+from observatory.tui.app.palette import CommandProvider
 from observatory.tui.commands import commands_here, live_commands
 from observatory.tui.dialogs.help import HelpPage, help_rows
-from observatory.tui.palette import CommandProvider
 from observatory.tui.screens.table import SCREENS
 from tests.tui import seed
 

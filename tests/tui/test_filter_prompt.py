@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from textual.widgets import Input
 
+from observatory.tui.app.memory import Memory
 from observatory.tui.dialogs.filter import FilterPrompt, Hints
-from observatory.tui.memory import Memory
+from observatory.tui.rows.pending import PendingTable
 from observatory.tui.screens.pending import Pending
-from observatory.tui.widgets.pending_table import PendingTable
 from tests.conftest import eventually
 from tests.tui import seed
 from tests.tui.test_app import SIZE, settled, text_of, toasts

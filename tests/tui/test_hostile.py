@@ -24,7 +24,7 @@ from observatory.model.snapshot import (
     Snapshot,
 )
 from observatory.model.task import Priority
-from observatory.tui.widgets.dead_letter_list import DeadLetterList
+from observatory.tui.rows.dead_letters import DeadLetterList
 from tests.conftest import eventually
 from tests.tui import seed
 
@@ -109,8 +109,7 @@ async def test_no_text_breaks_a_view_or_reaches_the_terminal(tmp_path: Path, nam
     text = HOSTILE[name]
     size = ((80, 24), (160, 48))[list(HOSTILE).index(name) % 2]
     letters = hostile_letters(text)
-    app, _, _ = seed.make_app(hostile_snapshot(text), letters=letters, folder=tmp_path)
-    app.desk.context = text
+    app, _, _ = seed.make_app(hostile_snapshot(text), letters=letters, folder=tmp_path, context=text)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         assert_clean(app)

@@ -10,9 +10,10 @@ from observatory.model.commands import command
 from observatory.settings.keymap import PRESETS, keymap, preset_keymap
 from observatory.tui.commands import live_commands
 from observatory.tui.dialogs.help import help_rows
-from observatory.tui.format import NONE
+from observatory.tui.drawing.format import NONE
 from observatory.tui.screens.table import SCREENS
 from tests.tui import seed
+from tests.tui.test_app import toasts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +82,7 @@ async def test_a_broken_keymap_is_told_and_the_defaults_hold(tmp_path: Path) -> 
     app = keyed('[keys]\napp.freeze = "f99"\n', tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        assert any("line 2" in note.message and note.title == "keymap left out" for note in app._notifications)
+        assert any("line 2" in words and words.startswith("keymap left out: ") for words in toasts(app))
         await pilot.press("p")
         assert app.desk.frozen
 

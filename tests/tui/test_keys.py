@@ -12,13 +12,13 @@ from textual.widgets import Input
 from observatory.tui.dialogs.command_line import CommandLine
 from observatory.tui.dialogs.filter import FilterPrompt
 from observatory.tui.dialogs.send import SendForm
+from observatory.tui.rows.tasks import TaskTable
 from observatory.tui.screens.agents import Agents
 from observatory.tui.screens.base import DataScreen
 from observatory.tui.screens.dead_letters import DeadLetters
 from observatory.tui.screens.overview import Overview
 from observatory.tui.screens.tasks import Tasks
 from observatory.tui.widgets.footer import FooterLine
-from observatory.tui.widgets.task_table import TaskTable
 from tests.conftest import eventually
 from tests.tui import seed
 from tests.tui.test_app import SIZE, settled, text_of

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from observatory.tui.lean import lean
+from observatory.tui.terminal.lean import lean
 from tests.tui import seed
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from rich.cells import cell_len
 
 from observatory.model.snapshot import LaneState, LaneView
 from observatory.model.task import Priority
-from observatory.tui import format as fmt
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing.lines import ending, fit, sparkline
 from observatory.tui.findings import findings, verdict
-from observatory.tui.lines import ending, fit, sparkline
-from observatory.tui.widgets.lane_table import LaneTable
+from observatory.tui.rows.lanes import LaneTable
 from observatory.tui.widgets.payload import payload_text
 from observatory.tui.widgets.plot import ceiling, chart_text
 from tests.tui import seed

@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from observatory.tui.rows.agents import AgentTable
+from observatory.tui.rows.causes import CauseList
+from observatory.tui.rows.dead_letters import DeadLetterList
+from observatory.tui.rows.engine import ClientTable, FindingTable, SlowTable
+from observatory.tui.rows.entries import ConsumerTable, EntryTable, GroupTable
+from observatory.tui.rows.pending import PendingTable
+from observatory.tui.rows.tasks import TaskTable
 from observatory.tui.screens.activity import Activity
 from observatory.tui.screens.agents import Agents
 from observatory.tui.screens.base import TooSmall
@@ -16,16 +23,9 @@ from observatory.tui.screens.lanes import AllLanes, Lanes
 from observatory.tui.screens.overview import Overview
 from observatory.tui.screens.pending import Pending
 from observatory.tui.screens.tasks import Tasks
-from observatory.tui.widgets.agent_table import AgentTable
-from observatory.tui.widgets.cause_table import CauseList
-from observatory.tui.widgets.dead_letter_list import DeadLetterList
-from observatory.tui.widgets.engine_tables import ClientTable, FindingTable, SlowTable
-from observatory.tui.widgets.entry_table import ConsumerTable, EntryTable, GroupTable
 from observatory.tui.widgets.footer import FooterLine
 from observatory.tui.widgets.payload import PayloadPane
-from observatory.tui.widgets.pending_table import PendingTable
 from observatory.tui.widgets.status_line import StatusLine
-from observatory.tui.widgets.task_table import TaskTable
 from observatory.tui.widgets.waterfall import Waterfall
 from tests.conftest import eventually
 from tests.tui import rows, seed

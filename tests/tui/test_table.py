@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from observatory.model.errors import BusError
 from observatory.model.listing import Ask, Page
+from observatory.tui.drawing.drawn import Drawn
 from observatory.tui.screens.base import DataScreen
 from observatory.tui.table import Column, Feed, Loader, Table, View
 from observatory.tui.table.columns import layout, ordered
 from observatory.tui.table.pages import HELD, PAGE, SEARCHED
-from observatory.tui.widgets.drawn import Drawn
 from tests.conftest import eventually
 from tests.tui import seed
 from tests.tui.test_app import screen_text, settled, text_of

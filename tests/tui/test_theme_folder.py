@@ -18,7 +18,7 @@ GOOD = themes().get("observatory-dark").source.read_text()
 
 @pytest.fixture(autouse=True)
 def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("observatory.tui.app.LOOK_S", 0.02)
+    monkeypatch.setattr("observatory.tui.app.looks.LOOK_S", 0.02)
 
 
 async def test_a_theme_that_is_saved_is_on_the_screen(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from observatory.actions import BusActions
 from observatory.live import LiveSource
-from observatory.tui import format as fmt
 from observatory.tui.app import ObservatoryApp
+from observatory.tui.desk import OpenBus
+from observatory.tui.drawing import format as fmt
+from observatory.tui.rows.events import EventFeed
+from observatory.tui.rows.lanes import LaneTable
 from observatory.tui.widgets.agent_grid import AgentGrid
 from observatory.tui.widgets.bands import VitalsBand
-from observatory.tui.widgets.event_feed import EventFeed
-from observatory.tui.widgets.lane_table import LaneTable
 from observatory.tui.widgets.reasons import ReasonBars
 from tests.conftest import eventually
 from tests.tui.seed import themes_without_user
@@ -81,9 +82,9 @@ def expected_lane(plain: redis.Redis, stream: str) -> tuple[str, str, str]:
 
 async def test_every_number_of_the_overview_is_the_engines(bus: Bus, plain: redis.Redis, tmp_path: Path) -> None:
     """Lanes, totals, delayed, dead letters by reason and what an unknown agent holds, of plain `redis-py` and ours."""
+    opened = OpenBus("test", LiveSource(bus, refresh_s=0.25), BusActions(bus), refresh_s=0.25)
     app = ObservatoryApp(
-        LiveSource(bus, refresh_s=0.25), BusActions(bus), themes=themes_without_user(tmp_path),
-        theme="observatory-dark", context="test", state_dir=tmp_path,
+        opened, themes=themes_without_user(tmp_path), theme="observatory-dark", state_dir=tmp_path,
     )  # fmt: skip
     async with app.run_test(size=(160, 48)) as pilot:
         await eventually(lambda: app.desk.shown.at_ms)

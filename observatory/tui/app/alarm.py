@@ -1,24 +1,28 @@
-"""Alerts on the screen: a toast, the bell, a notice of the terminal, and a history for the screen of activity."""
+"""Alerts as they are told on the screen: one line, the bell, a notice of the terminal, and the history of this run."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from observatory.model.alert import Alerts, ChangeKind
+from observatory.model.alert import ChangeKind
 from observatory.model.health import Severity
 from observatory.model.text import line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from observatory.model.alert import Change, Rule
+    from observatory.model.alert import Change
     from observatory.model.snapshot import Snapshot
 
 KEPT = 500
 """Changes of alerts that are remembered in one run."""
 
+SHOWN_MS = 10_000
+"""How long the line of an alert stands, in ms; what comes meanwhile is counted on it and makes it stand anew."""
+
 _RESOLVED = frozenset({ChangeKind.RESOLVED, ChangeKind.SETTLED})
+_INKS = {Severity.CRIT: ("✖", "error+"), Severity.WARN: ("▲", "warning+")}
 
 
 class Told(NamedTuple):
@@ -29,58 +33,81 @@ class Told(NamedTuple):
     change: Change
 
 
+class Notice(NamedTuple):
+    """What the line of alerts says.
+
+    Attributes:
+        words: The worst of what happened, printable, with its glyph.
+        ink: Its style.
+        others: How many other alerts there were since the line came up.
+        until_ms: When it goes, ms of the watcher's clock.
+    """
+
+    words: str
+    ink: str
+    others: int
+    until_ms: int
+
+
 class Alarm:
-    """Watches the snapshots of one run.
+    """Tells what the snapshots say has happened to alerts.
 
     Args:
-        rules: What is watched.
-        toast: Shows words, a title and a severity of a toast.
         ring: Rings the bell and lets the terminal show a notice with these words.
     """
 
-    def __init__(
-        self, rules: Sequence[Rule], toast: Callable[[str, str, str], None], ring: Callable[[str], None]
-    ) -> None:
-        self._alerts = Alerts(rules)
-        self._toast = toast
+    def __init__(self, ring: Callable[[str], None]) -> None:
         self._ring = ring
         self._number = 0
         self._history: deque[Told] = deque(maxlen=KEPT)
+        self._standing: list[Change] = []
+        self._notice: Notice | None = None
 
     @property
     def history(self) -> tuple[Told, ...]:
         """What happened to alerts in this run, newest first."""
         return tuple(reversed(self._history))
 
+    def notice(self, now_ms: int) -> Notice | None:
+        """Return what the line of alerts says now; None for nothing."""
+        return self._notice if self._notice is not None and now_ms < self._notice.until_ms else None
+
     def look(self, snapshot: Snapshot, now_ms: int) -> None:
-        """Look at the next snapshot and tell what happened.
+        """Remember what has happened since the snapshot before, and tell what is to be told.
 
         Args:
             snapshot: The newest there is.
             now_ms: The watcher's clock, in ms since the epoch.
         """
-        for change in self._alerts.observe(snapshot, now_ms):
+        for change in snapshot.alert_changes:
             self._number += 1
             self._history.append(Told(self._number, now_ms, change))
-            if change.tell:
-                self._tell(change)
-
-    def _tell(self, change: Change) -> None:
-        words = line(change.alert.text, 200)
-        if change.kind in _RESOLVED:
-            self._toast(words, f"✓ {change.kind}", "information")
+        told = [change for change in snapshot.alert_changes if change.tell]
+        if not told:
             return
-        severe = change.alert.severity is Severity.CRIT
-        self._toast(words, f"{'✖' if severe else '▲'} {change.alert.rule.id}", "error" if severe else "warning")
-        self._ring(f"{change.alert.severity}: {words}")
+        self._standing = [*(self._standing if self.notice(now_ms) is not None else ()), *told]
+        worst = _worst(self._standing)
+        others = len({change.alert.id for change in self._standing} - {worst.alert.id})
+        words, ink = _words(worst)
+        self._notice = Notice(words, ink, others, now_ms + SHOWN_MS)
+        if news := [change for change in told if change.kind not in _RESOLVED]:
+            loud = _worst(news)
+            more = f" (+{len(news) - 1} more)" if len(news) > 1 else ""
+            self._ring(f"{loud.alert.severity}: {line(loud.alert.text, 200)}{more}")
 
 
-def notice(words: str) -> str:
-    """Return the sequence by which a terminal shows *words* outside of its window (OSC 9)."""
-    return f"\x1b]9;{line(words, 200)}\x07"
+def _worst(changes: Iterable[Change]) -> Change:
+    """Return what matters most; of equals the newest, for it is what the last bell was about."""
+    ranks = {Severity.CRIT: 2, Severity.WARN: 1}
+    return max(
+        enumerate(changes),
+        key=lambda pair: (pair[1].kind not in _RESOLVED, ranks.get(pair[1].alert.severity, 0), pair[0]),
+    )[1]
 
 
-def through_tmux(sequence: str) -> str:
-    """Return *sequence* as tmux hands it on to the terminal around it, where `allow-passthrough` is on."""
-    escaped = sequence.replace("\x1b", "\x1b\x1b")
-    return f"\x1bPtmux;{escaped}\x1b\\"
+def _words(change: Change) -> tuple[str, str]:
+    alert = change.alert
+    if change.kind in _RESOLVED:
+        return f"✓ {change.kind}: {line(alert.text, 200)}", "success+"
+    glyph, ink = _INKS.get(alert.severity, ("▲", "warning+"))
+    return f"{glyph} {alert.rule.id}: {line(alert.text, 200)}", ink

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from typing import TYPE_CHECKING, Any
+
+from observatory.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,11 +81,4 @@ class Memory:
         if self._path is None:
             return
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".memory-")
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    json.dump(self._data, file, ensure_ascii=True)
-                os.replace(name, self._path)  # noqa: PTH105 - atomic, and keeps the mode of 0600
-            except OSError:
-                os.unlink(name)  # noqa: PTH108 - the counterpart of mkstemp
+            write_atomically(self._path, json.dumps(self._data, ensure_ascii=True))

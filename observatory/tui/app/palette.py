@@ -15,7 +15,7 @@ from observatory.tui.widgets.footer import key_display
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from observatory.tui.app import ObservatoryApp
+    from observatory.tui.app.main import ObservatoryApp
 
 
 class CommandProvider(Provider):

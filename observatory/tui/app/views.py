@@ -10,8 +10,8 @@ from observatory.model.text import line
 from observatory.tui.table import Table, View
 
 if TYPE_CHECKING:
-    from observatory.tui.app import ObservatoryApp
-    from observatory.tui.memory import Memory
+    from observatory.tui.app.main import ObservatoryApp
+    from observatory.tui.app.memory import Memory
 
 
 class Views:

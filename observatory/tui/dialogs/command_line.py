@@ -13,8 +13,8 @@ from textual.widgets import Input
 from observatory.model.commands import MOVE
 from observatory.model.text import line
 from observatory.tui.commands import bindings, commands_here
-from observatory.tui.lines import LineBuilder
-from observatory.tui.widgets.drawn import Drawn
+from observatory.tui.drawing.drawn import Drawn
+from observatory.tui.drawing.lines import LineBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,12 +64,19 @@ class Matches(Drawn):
 
 
 class CommandLine(ModalScreen[Typed | None]):
-    """Returns what is to be done, or None."""
+    """Returns what is to be done, or None.
+
+    Args:
+        below: The screen whose commands can be typed.
+        arguments: What may follow a name, each with what it is in words.
+        typed: What stands on the line already.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("prompt")]
 
-    def __init__(self, below: Screen[object], arguments: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, below: Screen[object], arguments: Mapping[str, Mapping[str, str]], typed: str = "") -> None:
         super().__init__()
+        self._begins = typed
         here = sorted(commands_here(below).values(), key=lambda entry: entry[0].group == MOVE)
         self._here = {entry[0].name: entry for entry in here}
         self._arguments = arguments
@@ -82,6 +89,7 @@ class CommandLine(ModalScreen[Typed | None]):
         with Vertical(id="prompt"):
             yield Matches()
             yield Input(
+                self._begins, select_on_focus=False,
                 placeholder="command — → completes, enter runs, esc closes", suggester=SuggestFromList(words),
                 compact=True, id="command",
             )  # fmt: skip
@@ -89,7 +97,7 @@ class CommandLine(ModalScreen[Typed | None]):
     def on_mount(self) -> None:
         """Show what there is; a line that is closed while it is put together shows nothing."""
         if self.is_attached and self.query(Matches):
-            self._match("")
+            self._match(self._begins)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -119,8 +127,8 @@ class CommandLine(ModalScreen[Typed | None]):
     def _match(self, text: str) -> None:
         name, space, argument = text.strip().partition(" ")
         if space or (text.endswith(" ") and name in self._arguments):
-            values = [value for value in self._arguments.get(name, ()) if value.startswith(argument)]
-            found = [(value, "", True) for value in values]
+            values = self._arguments.get(name, {}).items()
+            found = [(value, words, True) for value, words in values if value.startswith(argument)]
         else:
             found = [
                 (known, command.description, enabled)

@@ -13,9 +13,9 @@ from textual.widgets import Input
 from observatory.model.filter import Filter, FilterError, Kind, complete
 from observatory.model.text import line
 from observatory.tui.commands import bindings
-from observatory.tui.lines import LineBuilder
+from observatory.tui.drawing.drawn import Drawn
+from observatory.tui.drawing.lines import LineBuilder
 from observatory.tui.table import View
-from observatory.tui.widgets.drawn import Drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,8 +11,8 @@ from textual.screen import ModalScreen
 
 from observatory.model.commands import refusal
 from observatory.tui.commands import bindings, commands_here
-from observatory.tui.format import NONE
-from observatory.tui.lines import LineBuilder
+from observatory.tui.drawing.format import NONE
+from observatory.tui.drawing.lines import LineBuilder
 from observatory.tui.widgets.footer import FooterLine, key_display
 from observatory.tui.widgets.list_panel import ListPanel
 

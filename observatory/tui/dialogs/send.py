@@ -18,7 +18,7 @@ from observatory.model.plan import Report, SendTask
 from observatory.model.task import SHARED, Priority
 from observatory.model.text import line
 from observatory.tui.commands import bindings, verdict
-from observatory.tui.lines import fit
+from observatory.tui.drawing.lines import fit
 from observatory.tui.widgets.choice import Choice
 from observatory.tui.widgets.footer import FooterLine
 from observatory.tui.widgets.preview import Preview

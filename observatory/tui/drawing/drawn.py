@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 from textual.geometry import Region
 from textual.widget import Widget
 
-from observatory.tui.ink import Ink
-from observatory.tui.lines import blank
+from observatory.tui.drawing.ink import Ink
+from observatory.tui.drawing.lines import blank
 
 if TYPE_CHECKING:
     from rich.style import Style

@@ -10,9 +10,9 @@ from observatory.model.agent import AgentState
 from observatory.model.filter.rows import AGENTS
 from observatory.model.snapshot import AgentView
 from observatory.model.text import line
-from observatory.tui import format as fmt
-from observatory.tui import glyphs
-from observatory.tui.lines import ending
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing import glyphs
+from observatory.tui.drawing.lines import ending
 from observatory.tui.table import Cell, Column, Table
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from observatory.model.cause import Cause, KeyPart
 from observatory.model.filter import Field, FieldSet, Kind
 from observatory.model.text import line
-from observatory.tui import format as fmt
-from observatory.tui.lines import sparkline
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing.lines import sparkline
+from observatory.tui.rows.entries import ago
 from observatory.tui.table import Cell, Column, Table
-from observatory.tui.widgets.entry_table import ago
 
 if TYPE_CHECKING:
     from observatory.model.clock import Clock

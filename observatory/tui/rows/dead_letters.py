@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from observatory.model.dead_letter import DeadLetter
 from observatory.model.filter.rows import DEAD_LETTERS
 from observatory.model.text import line
-from observatory.tui import format as fmt
+from observatory.tui.drawing import format as fmt
 from observatory.tui.sheets import fields_json
 from observatory.tui.table import Cell, Column, Table
 

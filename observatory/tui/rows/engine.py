@@ -10,7 +10,7 @@ from observatory.model.engine import ClientRow, CommandCost, SlowCommand
 from observatory.model.filter.listed import CLIENTS, COMMANDS, FINDINGS, SLOW
 from observatory.model.health import Finding, Severity
 from observatory.model.text import line
-from observatory.tui import format as fmt
+from observatory.tui.drawing import format as fmt
 from observatory.tui.table import Cell, Column, Table
 
 if TYPE_CHECKING:

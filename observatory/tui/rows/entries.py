@@ -12,9 +12,9 @@ from observatory.model.listing import ConsumerRow, EntryRow, GroupRow
 from observatory.model.message import Note
 from observatory.model.task import DelayedTask, Task
 from observatory.model.text import line
-from observatory.tui import format as fmt
-from observatory.tui import glyphs
-from observatory.tui.lines import ending
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing import glyphs
+from observatory.tui.drawing.lines import ending
 from observatory.tui.sheets import fields_json
 from observatory.tui.table import Cell, Column, Table
 

@@ -10,9 +10,9 @@ from observatory.model.agent import agent_of
 from observatory.model.event import Event
 from observatory.model.filter.rows import EVENTS
 from observatory.model.text import line
-from observatory.tui import format as fmt
-from observatory.tui import glyphs
-from observatory.tui.lines import ending
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing import glyphs
+from observatory.tui.drawing.lines import ending
 from observatory.tui.table import Cell, Column, Table
 
 if TYPE_CHECKING:

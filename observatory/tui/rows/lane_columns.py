@@ -10,9 +10,9 @@ from observatory.model.filter.rows import LANES
 from observatory.model.snapshot import LaneState
 from observatory.model.task import Priority
 from observatory.model.text import line
-from observatory.tui import format as fmt
-from observatory.tui import glyphs
-from observatory.tui.lines import sparkline
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing import glyphs
+from observatory.tui.drawing.lines import sparkline
 from observatory.tui.table import Cell, Column
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from observatory.model.snapshot import LaneState
 from observatory.model.task import SHARED
+from observatory.tui.rows.lane_columns import LANE_COLUMNS, LANE_ROWS, LaneRow, lane_rows
 from observatory.tui.table import Table
-from observatory.tui.widgets.lane_columns import LANE_COLUMNS, LANE_ROWS, LaneRow, lane_rows
 
 if TYPE_CHECKING:
     from observatory.model.filter import FieldSet
     from observatory.model.snapshot import LaneView, Snapshot
-    from observatory.tui.lines import LineBuilder
+    from observatory.tui.drawing.lines import LineBuilder
 
 _REMEMBERED_MS = 120_000
 """How long a lane keeps its line after it had work, in ms."""

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, ClassVar
 from observatory.model.agent import agent_of
 from observatory.model.event import Event, EventKind
 from observatory.model.text import line
-from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
+from observatory.tui.drawing import format as fmt
+from observatory.tui.rows.alerts import AlertTable
+from observatory.tui.rows.events import EventTable
+from observatory.tui.screens.alerting import AlertingScreen
 from observatory.tui.screens.base import Step
 from observatory.tui.screens.lanes import fit_height
 from observatory.tui.screens.listing import ListScreen
 from observatory.tui.sheets import Sheet
 from observatory.tui.table import Feed
 from observatory.tui.table.pages import KEPT
-from observatory.tui.widgets.alert_table import AlertTable
-from observatory.tui.widgets.event_feed import EventTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,17 +51,17 @@ class ActivityTable(EventTable):
     empty: ClassVar[str] = "nothing was done by hand yet: what operators send, requeue or cancel stands here"
 
 
-class Activity(ListScreen[Event]):
+class Activity(AlertingScreen, ListScreen[Event]):
     """Events of operators and of agents that come and go."""
 
     heading: ClassVar[str] = "Activity"
     pane_title: ClassVar[str] = "Event"
     about: ClassVar[str] = "the selected event in full"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "alerts")]
 
     def body(self) -> ComposeResult:
         """What happened to alerts above what was done."""
-        yield AlertTable(id="alerts")
+        yield AlertTable(self.desk.clock, id="alerts")
         yield from super().body()
 
     def make_table(self) -> ActivityTable:
@@ -74,7 +75,7 @@ class Activity(ListScreen[Event]):
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
         """Read again now and then."""
-        return (Step(self._show_alerts), Step(partial(self._follow, snapshot)))
+        return (Step(partial(self._show_alerts, snapshot)), Step(partial(self._follow, snapshot)))
 
     def sheet(self, row: Event) -> Sheet:
         """The event, every field of it."""
@@ -85,9 +86,10 @@ class Activity(ListScreen[Event]):
         row = self.table.selected
         return row.task if row is not None else ""
 
-    def _show_alerts(self) -> None:
+    def _show_alerts(self, snapshot: Snapshot) -> None:
         table = self.query_one(AlertTable)
-        table.set_all(self.desk.alerts)
+        table.show(snapshot, self.desk.alerts)
+        table.look()
         fit_height(table, max(self.size.height // 4, 3))
 
     def _follow(self, snapshot: Snapshot) -> None:

@@ -11,13 +11,13 @@ from observatory.model.agent import AgentState
 from observatory.model.filter import value_text
 from observatory.model.snapshot import AgentView
 from observatory.model.text import line
-from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
+from observatory.tui.drawing import format as fmt
+from observatory.tui.rows.agents import AgentTable, urgency
 from observatory.tui.screens.base import Step
 from observatory.tui.screens.lanes import short_name
 from observatory.tui.screens.listing import ListScreen
 from observatory.tui.sheets import Sheet
-from observatory.tui.widgets.agent_table import AgentTable, urgency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,9 +13,10 @@ from textual.worker import Worker, WorkerState
 from observatory.model.errors import ObservatoryError
 from observatory.model.text import line
 from observatory.tui.commands import bindings, verdict
-from observatory.tui.lines import LineBuilder
+from observatory.tui.drawing.drawn import Drawn
+from observatory.tui.drawing.lines import LineBuilder
 from observatory.tui.table import Table
-from observatory.tui.widgets.drawn import Drawn
+from observatory.tui.widgets.alert_line import AlertLine
 from observatory.tui.widgets.footer import FooterLine
 from observatory.tui.widgets.status_line import StatusLine
 
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 
 SMALLEST = (60, 16)
 """Columns and lines below which a screen only says that there is no room."""
+
+WRITING = "write"
+"""First word of the group of every worker that changes the bus."""
+
+_FRAME = (StatusLine, FooterLine, AlertLine)
+"""Widgets that say for themselves whether what they say is true now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ class DataScreen(Screen[None]):
         yield StatusLine(self.desk, self.heading)
         yield from self.body()
         yield FooterLine(self._label)
+        yield AlertLine(self.desk)
         yield TooSmall()
 
     def begin(self) -> None:
@@ -120,8 +128,9 @@ class DataScreen(Screen[None]):
             self.query_one(StatusLine).look()
         else:
             self.query_one(StatusLine).reads(None)
+        self.query_one(AlertLine).look()
         for drawn in self.query(Drawn):
-            if not isinstance(drawn, (StatusLine, FooterLine)):
+            if not isinstance(drawn, _FRAME):
                 drawn.set_truth(known=known, old=old)
         for index, step in enumerate(self.steps(snapshot)):
             if index and self.desk.stagger_s and not at_once:
@@ -172,6 +181,10 @@ class DataScreen(Screen[None]):
     def action_theme(self, name: str = "") -> None:
         """Choose a theme, or take the one that is named."""
         self.post_message(self.Asked("theme", name))
+
+    def action_context(self, name: str = "") -> None:
+        """Turn to another bus, or list them."""
+        self.post_message(self.Asked("context", name))
 
     def action_back(self) -> None:
         """Go back to the view before."""
@@ -281,12 +294,13 @@ class DataScreen(Screen[None]):
         else:
             self.notify("no task under the cursor", severity="warning", timeout=2, markup=False)
 
-    def aside(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    def aside(self, name: str, work: Callable[[], Awaitable[None]], *, writes: bool = False) -> None:
         """Do *work* beside the keys; the same work asked for anew takes the place of what is under way.
 
         Args:
             name: What it does, in words; also what tells it from other work.
             work: What is done; called only when its turn comes.
+            writes: It changes the bus, which is not left for another one until it is done.
         """
 
         async def run() -> None:
@@ -294,7 +308,12 @@ class DataScreen(Screen[None]):
             self._has_read()
 
         _worker: Worker[None] = self.run_worker(
-            run, name=name, group=name, exclusive=True, exit_on_error=False, description=name
+            run,
+            name=name,
+            group=f"{WRITING} {name}" if writes else name,
+            exclusive=True,
+            exit_on_error=False,
+            description=name,
         )
 
     def _late_step(self, step: Step, generation: int) -> Callable[[], None]:

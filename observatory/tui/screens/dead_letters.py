@@ -13,16 +13,16 @@ from observatory.model.errors import ObservatoryError
 from observatory.model.listing import Ask, Page
 from observatory.model.plan import RequeueDeadLetters
 from observatory.model.text import line
-from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
 from observatory.tui.dialogs.confirm import Confirm, Question
+from observatory.tui.drawing import format as fmt
+from observatory.tui.rows.causes import CauseList
+from observatory.tui.rows.dead_letters import DeadLetterList
 from observatory.tui.screens.base import Step
 from observatory.tui.screens.lanes import fit_height
 from observatory.tui.screens.listing import ListScreen
 from observatory.tui.sheets import Sheet, letter_sheet
 from observatory.tui.table import Feed
-from observatory.tui.widgets.cause_table import CauseList
-from observatory.tui.widgets.dead_letter_list import DeadLetterList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,7 +175,7 @@ class DeadLetters(ListScreen[DeadLetter]):
     def _requeue_aside(self, letters: Sequence[DeadLetter]) -> None:
         ids = tuple(letter.entry_id for letter in letters)
         what = ids[0] if len(ids) == 1 else f"{fmt.count(len(ids))} dead letters from {ids[0]} on"
-        self.aside(f"requeue of {what}", partial(self._requeue, ids))
+        self.aside(f"requeue of {what}", partial(self._requeue, ids), writes=True)
 
     def _follow(self, snapshot: Snapshot) -> None:
         letters = snapshot.dead_letters

@@ -10,13 +10,13 @@ from textual.containers import Horizontal, Vertical
 from observatory.model.errors import ObservatoryError
 from observatory.model.health import Severity
 from observatory.model.text import line
-from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
+from observatory.tui.drawing import format as fmt
+from observatory.tui.rows.engine import ClientTable, CommandTable, FindingTable, SlowTable
 from observatory.tui.screens.base import DataScreen, Step
 from observatory.tui.screens.lanes import fit_height
 from observatory.tui.sheets import Sheet
 from observatory.tui.table import Table
-from observatory.tui.widgets.engine_tables import ClientTable, CommandTable, FindingTable, SlowTable
 from observatory.tui.widgets.payload import PayloadPane
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from observatory.model.listing import ConsumerRow, GroupRow, PendingScope, at_ti
 from observatory.model.quantity import moment
 from observatory.model.text import line
 from observatory.tui.commands import bindings
+from observatory.tui.rows.entries import ConsumerTable, EntryTable, GroupTable
+from observatory.tui.rows.lane_columns import DEAD, DELAYED, LANE_COLUMNS, LANE_ROWS, LaneRow, lane_rows
 from observatory.tui.screens.base import DataScreen, Step
 from observatory.tui.sheets import entry_sheet
 from observatory.tui.table import Feed, Loader, Table
-from observatory.tui.widgets.entry_table import ConsumerTable, EntryTable, GroupTable
-from observatory.tui.widgets.lane_columns import DEAD, DELAYED, LANE_COLUMNS, LANE_ROWS, LaneRow, lane_rows
 from observatory.tui.widgets.payload import PayloadPane
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Lanes(DataScreen):
         """Begin outside of every lane."""
         self._stream = ""
         self._group = ""
+        self._from_elsewhere = False
         self._newest_first = True
         self._following = False
         self._lane: LaneView | None = None
@@ -79,6 +80,7 @@ class Lanes(DataScreen):
         if isinstance(what, str):
             row = next((row for row in self.query_one(AllLanes).rows if row.name == what), None)
             self._open_lane(row) if row is not None else self._enter(what)
+            self._from_elsewhere = bool(self._stream)
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
         """Show the lanes; inside one, read again what may have changed."""
@@ -117,7 +119,7 @@ class Lanes(DataScreen):
         return row.task_id if row is not None and self._stream else ""
 
     def step_out(self) -> bool:
-        """Leave the payload, then the consumers, then the lane."""
+        """Leave the payload, then the consumers, then the lane: to the list, or to the screen that pointed at it."""
         if isinstance(self.focused, PayloadPane):
             self.entries.focus()
         elif self._group:
@@ -127,6 +129,7 @@ class Lanes(DataScreen):
             self._stream = ""
             self._arrange()
             self.query_one(AllLanes).focus()
+            return not self._from_elsewhere
         else:
             return False
         return True
@@ -143,7 +146,7 @@ class Lanes(DataScreen):
 
     def _enter(self, stream: str) -> None:
         """Show the groups and entries of *stream*."""
-        self._stream, self._group, self._lane = stream, "", None
+        self._stream, self._group, self._lane, self._from_elsewhere = stream, "", None, False
         entries = self.entries
         entries.marks.clear()
         self._show_groups()

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Horizontal, Vertical
 
-from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
-from observatory.tui.screens.base import DataScreen, Step
+from observatory.tui.drawing import format as fmt
+from observatory.tui.rows.alerts import AlertPanel
+from observatory.tui.rows.events import EventFeed
+from observatory.tui.rows.lane_columns import DEAD
+from observatory.tui.rows.lanes import LaneTable
+from observatory.tui.screens.alerting import AlertingScreen
+from observatory.tui.screens.base import Step
 from observatory.tui.widgets.agent_grid import AgentGrid
 from observatory.tui.widgets.bands import FindingsBand, VitalsBand
-from observatory.tui.widgets.event_feed import EventFeed
-from observatory.tui.widgets.lane_columns import DEAD
-from observatory.tui.widgets.lane_table import LaneTable
 from observatory.tui.widgets.plot import Plot, Series
 from observatory.tui.widgets.reasons import ReasonBars
 
@@ -31,16 +33,19 @@ _SMALL = 32
 _LANES, _LANES_SMALL, _AGENTS, _AGENTS_SMALL = 0.36, 0.46, 0.25, 0.18
 """Shares of the screen's height that lanes and agents may take, on a screen of many lines and of few."""
 
+_ALERTS = 6
+"""Lines that the alerts may take, heading included."""
+
 _REASONS = 7
 """Lines that the reasons may take, heading included."""
 
 
-class Overview(DataScreen):
-    """Vitals, findings, lanes, agents, dead letters by reason, two charts and the event feed."""
+class Overview(AlertingScreen):
+    """Vitals, findings, lanes, agents, alerts, dead letters by reason, two charts and the event feed."""
 
     heading: ClassVar[str] = "Overview"
     AUTO_FOCUS: ClassVar[str | None] = "#lanes"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("tracing")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("tracing", "alerts")]
 
     def body(self) -> ComposeResult:
         """Compose the panels; the style sheet decides which of them a small terminal shows."""
@@ -55,6 +60,7 @@ class Overview(DataScreen):
                     yield Plot("Tasks/s", fmt.rate, clock, tick_s=tick_s, id="throughput")
                     yield Plot("Latency p95", fmt.milliseconds, clock, tick_s=tick_s, id="latency")
             with Vertical(id="right"):
+                yield AlertPanel(clock, id="alerts")
                 yield ReasonBars(id="reasons")
                 yield EventFeed(id="events")
 
@@ -72,6 +78,8 @@ class Overview(DataScreen):
         panel = event.panel
         if isinstance(panel, ReasonBars):
             self.action_show_screen("dead-letters")
+        elif isinstance(panel, AlertPanel):
+            self.action_show_screen("activity")
         elif isinstance(panel, LaneTable) and (row := panel.selected) is not None:
             if row.name == DEAD:
                 self.action_show_screen("dead-letters")
@@ -103,6 +111,9 @@ class Overview(DataScreen):
         _fit(table, most)
         reasons.show(snapshot)
         _fit(reasons, _REASONS)
+        alerts = self.query_one(AlertPanel)
+        alerts.show(snapshot, ())
+        _fit(alerts, _ALERTS)
         self._show_agents(snapshot)
         self._say_throughput(snapshot.flow)
         self._say_latency(snapshot.flow)

@@ -12,16 +12,16 @@ from observatory.model.errors import ObservatoryError
 from observatory.model.filter.listed import PENDING
 from observatory.model.listing import Ask, PendingRow, PendingScope
 from observatory.model.text import line
-from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
 from observatory.tui.dialogs.filter import filtered
+from observatory.tui.drawing import format as fmt
+from observatory.tui.rows.pending import PendingTable
 from observatory.tui.screens.base import Step
 from observatory.tui.screens.lanes import short_name
 from observatory.tui.screens.listing import ListScreen
 from observatory.tui.sheets import entry_sheet, pending_sheet
 from observatory.tui.table import Feed, View
 from observatory.tui.widgets.histogram import Histogram
-from observatory.tui.widgets.pending_table import PendingTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,15 +13,15 @@ from observatory.model.errors import ObservatoryError
 from observatory.model.listing import TaskRow
 from observatory.model.task import FINAL_STATES
 from observatory.model.text import line
-from observatory.tui import format as fmt
 from observatory.tui.commands import bindings
+from observatory.tui.drawing import format as fmt
+from observatory.tui.rows.events import EventTable
+from observatory.tui.rows.tasks import TaskTable
 from observatory.tui.screens.base import Step
 from observatory.tui.screens.listing import ListScreen
 from observatory.tui.sheets import Sheet, entry_sheet, letter_sheet
 from observatory.tui.table import Feed
-from observatory.tui.widgets.event_feed import EventTable
 from observatory.tui.widgets.payload import PayloadPane
-from observatory.tui.widgets.task_table import TaskTable
 from observatory.tui.widgets.waterfall import Waterfall
 
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 
 RENEW_MS = 5_000
 """Milliseconds of server time after which the tasks are searched anew; one search reads thousands of facts."""
+
+_KNOWN = frozenset({"task", "stream"})
+"""Facts of an entry that the task says already."""
+
+_BESIDES = {"state": "entry is"}
+"""What facts of the entry are called beside those of the task."""
 
 
 class Tasks(ListScreen[TaskRow]):
@@ -78,16 +84,17 @@ class Tasks(ListScreen[TaskRow]):
     def sheet(self, row: TaskRow) -> Sheet:
         """What is known of the task, with its payload once its trace is read."""
         trace = self._trace if self._trace is not None and self._trace.task_id == row.key else None
-        facts = [
+        held = trace_sheet(trace) if trace is not None else Sheet(row.key, (), None, "{}")
+        besides = tuple((_BESIDES.get(name, name), said, ink) for name, said, ink in held.facts if name not in _KNOWN)
+        says_why = any(name == "reason" for name, *_ in besides)
+        facts = (
             ("task", f"{line(row.key, 120)}  {line(row.type, 60) or fmt.UNKNOWN}", "strong"),
             ("state", f"{row.state or fmt.UNKNOWN}, {line(row.what, 40)} {fmt.date_time(row.at_ms)}", "text"),
             ("agent", line(row.agent, 80) or fmt.NONE, "text"),
             ("lane", line(row.stream, 120) or fmt.UNKNOWN, "text"),
-            *((("reason", line(row.reason, 400), "error"),) if row.reason else ()),
-        ]
-        raw = json.dumps(dataclasses.asdict(row), default=str)
-        held = trace_sheet(trace) if trace is not None else None
-        return Sheet(row.key, (*facts, *held.facts) if held else tuple(facts), held.payload if held else None, raw)
+            *((("reason", line(row.reason, 400), "error"),) if row.reason and not says_why else ()),
+        )
+        return Sheet(row.key, (*facts, *besides), held.payload, json.dumps(dataclasses.asdict(row), default=str))
 
     def rested(self, row: TaskRow) -> None:
         """Read the life of the task once the cursor rests on it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from observatory.tui.lines import Align
+    from observatory.tui.drawing.lines import Align
 
 RowT = TypeVar("RowT")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from observatory.model.errors import ObservatoryError
 from observatory.model.text import line
-from observatory.tui import format as fmt
+from observatory.tui.drawing import format as fmt
 from observatory.tui.table.columns import ordered
 from observatory.tui.table.pages import KEPT, PAGE, Search, Window
 

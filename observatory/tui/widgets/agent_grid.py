@@ -11,9 +11,9 @@ from rich.cells import cell_len
 from observatory.model.agent import AgentState
 from observatory.model.snapshot import AgentView
 from observatory.model.text import line
-from observatory.tui import format as fmt
-from observatory.tui import glyphs
-from observatory.tui.lines import LineBuilder, ending
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing import glyphs
+from observatory.tui.drawing.lines import LineBuilder, ending
 from observatory.tui.widgets.list_panel import ListPanel
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len
 
 from observatory.model.agent import AgentState
-from observatory.tui import format as fmt
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing.drawn import Drawn
+from observatory.tui.drawing.lines import LineBuilder
 from observatory.tui.findings import Finding, findings, verdict
-from observatory.tui.lines import LineBuilder
-from observatory.tui.widgets.drawn import Drawn
-from observatory.tui.widgets.lane_columns import oldest_s
+from observatory.tui.rows.lane_columns import oldest_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 from textual.reactive import reactive
 
-from observatory.tui.lines import LineBuilder
-from observatory.tui.widgets.drawn import Drawn
+from observatory.tui.drawing.drawn import Drawn
+from observatory.tui.drawing.lines import LineBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from observatory.tui.commands import live_commands
-from observatory.tui.lines import LineBuilder
-from observatory.tui.widgets.drawn import Drawn
+from observatory.tui.drawing.drawn import Drawn
+from observatory.tui.drawing.lines import LineBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

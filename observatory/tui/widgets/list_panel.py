@@ -9,8 +9,8 @@ from textual.strip import Strip
 
 from observatory.model.commands import Situation
 from observatory.tui.commands import bindings, needs_selection, verdict
-from observatory.tui.lines import LineBuilder, blank
-from observatory.tui.widgets.drawn import Drawn
+from observatory.tui.drawing.drawn import Drawn
+from observatory.tui.drawing.lines import LineBuilder, blank
 
 if TYPE_CHECKING:
     from textual import events

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from rich.cells import cell_len, chop_cells
 
 from observatory.model.text import block
-from observatory.tui import format as fmt
-from observatory.tui.lines import LineBuilder
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing.lines import LineBuilder
 from observatory.tui.widgets.list_panel import ListPanel
 
 if TYPE_CHECKING:

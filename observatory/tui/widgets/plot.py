@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from textual.strip import Strip  # noqa: TC002 - an annotation of the class
 
 from observatory.model.snapshot import TREND_LENGTH
-from observatory.tui.lines import LineBuilder, blank
-from observatory.tui.widgets.drawn import Drawn
+from observatory.tui.drawing.drawn import Drawn
+from observatory.tui.drawing.lines import LineBuilder, blank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from observatory.model.text import line
-from observatory.tui import format as fmt
-from observatory.tui.lines import LineBuilder
-from observatory.tui.widgets.drawn import Drawn
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing.drawn import Drawn
+from observatory.tui.drawing.lines import LineBuilder
 
 if TYPE_CHECKING:
     from textual.strip import Strip

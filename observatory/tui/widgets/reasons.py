@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from observatory.model.snapshot import DeadLetterSummary
 from observatory.model.text import line
-from observatory.tui import format as fmt
-from observatory.tui.lines import LineBuilder
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing.lines import LineBuilder
 from observatory.tui.widgets.list_panel import ListPanel
 
 if TYPE_CHECKING:

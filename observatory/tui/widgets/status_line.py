@@ -8,9 +8,9 @@ from rich.cells import cell_len
 
 from observatory.model.snapshot import LinkState, Origin
 from observatory.model.text import line
-from observatory.tui import format as fmt
-from observatory.tui.lines import LineBuilder, fit
-from observatory.tui.widgets.drawn import Drawn
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing.drawn import Drawn
+from observatory.tui.drawing.lines import LineBuilder, fit
 
 if TYPE_CHECKING:
     from textual.strip import Strip

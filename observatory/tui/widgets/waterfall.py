@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from observatory.model.text import line
 from observatory.model.trace import Span, SpanKind
-from observatory.tui import format as fmt
-from observatory.tui import glyphs
-from observatory.tui.lines import LineBuilder
+from observatory.tui.drawing import format as fmt
+from observatory.tui.drawing import glyphs
+from observatory.tui.drawing.lines import LineBuilder
 from observatory.tui.widgets.list_panel import ListPanel
 
 if TYPE_CHECKING:

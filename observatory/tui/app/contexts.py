@@ -1,0 +1,68 @@
+"""Turning to another bus: it is opened beside the one that is shown, and takes its place only once it answers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from observatory.model.errors import ObservatoryError
+from observatory.model.text import line
+from observatory.tui.screens.base import WRITING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from textual.worker import Worker
+
+    from observatory.tui.app.main import ObservatoryApp
+    from observatory.tui.desk import Contexts
+
+
+class Switch:
+    """Turns *app* to other buses.
+
+    Args:
+        app: The app.
+        contexts: The buses that there are; None for no other.
+    """
+
+    def __init__(self, app: ObservatoryApp, contexts: Contexts | None) -> None:
+        self._app = app
+        self._contexts = contexts
+
+    def known(self) -> Mapping[str, str]:
+        """Return what each bus is, in words, by its name; the one that is shown says so."""
+        here = self._app.desk.context
+        if self._contexts is None:
+            return {here: "shown now"}
+        return {
+            name: f"{words}{' — shown now' if name == here else ''}" for name, words in self._contexts.known().items()
+        }
+
+    def turn_to(self, name: str) -> None:
+        """Open the bus called *name* beside everything else, and show it once it answers."""
+        app = self._app
+        if name == app.desk.context:
+            app.notify(f"this is {line(name, 60)}", timeout=3)
+        elif self._contexts is None or name not in self._contexts.known():
+            app.notify(f"there is no context {line(name, 60)}; :ctx lists them", severity="warning")
+        else:
+            app.notify(f"connecting to {line(name, 60)} …", timeout=2)
+            _worker: Worker[None] = app.run_worker(
+                partial(self._turn, name, self._contexts), name=f"open {name}", group="context", exclusive=True,
+                exit_on_error=False, description="open another bus",
+            )  # fmt: skip
+
+    async def _turn(self, name: str, contexts: Contexts) -> None:
+        app, here = self._app, self._app.desk.context
+        try:
+            bus = await contexts.open(name)
+        except ObservatoryError as error:
+            why = f"{line(name, 60)}: {line(error.problem, 200)}; this is still {line(here, 60)}"
+            app.notify(f"✖ {why}", severity="error", timeout=15)
+            return
+        if busy := next((worker.name for worker in app.workers if worker.group.startswith(WRITING)), ""):
+            await bus.close()
+            app.notify(f"wait for it to end, then try again: {line(busy, 100)}", severity="warning")
+            return
+        await app.show_bus(bus)
