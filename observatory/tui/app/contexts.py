@@ -36,7 +36,7 @@ class Switch:
         if self._contexts is None:
             return {here: "shown now"}
         return {
-            name: f"{words}{' — shown now' if name == here else ''}" for name, words in self._contexts.known().items()
+            name: f"shown now, {words}" if name == here else words for name, words in self._contexts.known().items()
         }
 
     def turn_to(self, name: str) -> None:
