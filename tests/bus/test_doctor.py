@@ -201,6 +201,19 @@ async def test_thousands_of_keys_are_looked_at_and_few_are_named(bus_url: str) -
     assert "2,480 more" in found[-1].what
 
 
+async def test_a_glance_finds_a_broken_lane_without_walking_through_all_keys(any_engine: str, raw: Any) -> None:
+    """What a screen asks for again and again looks at the keys that every bus has, however many tasks there were."""
+    raw.sadd("cortex:tasks:queues", "coding")
+    raw.set("cortex:tasks:coding:high", "x")
+    async with Bus.connect(any_engine) as bus:
+        raw.config_resetstat()
+        report = await bus.reads.engine()
+    assert [one.what for one in report.findings if one.severity is CRIT] == [
+        "cortex:tasks:coding:high is a string, the bus needs a stream there"
+    ]
+    assert "cmdstat_scan" not in raw.info("commandstats")
+
+
 @pytest.mark.parametrize("missing", ["info", "config|get", "time", "scan", "type", "xinfo|groups", "xinfo|stream"])
 async def test_what_may_not_be_read_is_unknown_and_names_the_right(any_engine: str, raw: Any, missing: str) -> None:
     """Without a right its checks are unknown, never ok; with the fix that is named they are well again."""

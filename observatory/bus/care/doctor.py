@@ -34,7 +34,9 @@ _IN_INFO: Final = {"maxmemory-policy": "maxmemory_policy", "maxmemory": "maxmemo
 _AOF_WORDS: Final = {"1": "yes", "0": "no"}
 
 
-async def examine(link: Link, keys: Keys, clock: Clock, *, ha: bool | None = None) -> tuple[Finding, ...]:
+async def examine(
+    link: Link, keys: Keys, clock: Clock, *, ha: bool | None = None, every_key: bool = True
+) -> tuple[Finding, ...]:
     """Examine the engine behind *link*, and the keys of the bus in it.
 
     Args:
@@ -42,6 +44,8 @@ async def examine(link: Link, keys: Keys, clock: Clock, *, ha: bool | None = Non
         keys: Key names.
         clock: The local clock, to hold against the engine's.
         ha: Whether a replica is to take over from a dead primary; None to tell by the engine and the URL.
+        every_key: Look at every key, which takes the longer the more tasks there were; False looks at those only
+            that every bus has, and costs the same at any size.
 
     Returns:
         One or more findings a check, those that are well among them, in a fixed order.
@@ -49,7 +53,7 @@ async def examine(link: Link, keys: Keys, clock: Clock, *, ha: bool | None = Non
     Raises:
         BusUnreachableError: The engine does not answer.
     """
-    return (*await examine_engine(link, clock, ha=ha), *await examine_keys(link, keys))
+    return (*await examine_engine(link, clock, ha=ha), *await examine_keys(link, keys, every_key=every_key))
 
 
 async def examine_engine(link: Link, clock: Clock, *, ha: bool | None = None) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ from observatory.bus.keys import day_of, shifted
 from observatory.bus.reads.log import DAYS_KEPT
 from observatory.model.health import Finding, Severity, judge_kept
 from observatory.model.retention import Retention
-from observatory.model.task import SHARED, Lane, Priority
+from observatory.model.task import SHARED, Lane, Priority, is_queue_name
 from observatory.model.text import line
 from observatory.model.wire import pairs
 
@@ -47,14 +47,13 @@ _AHEAD_MS: Final = 2000
 """Milliseconds by which an id may lie in the future; TIME was cut to the second."""
 
 
-async def examine_keys(link: Link, keys: Keys) -> list[Finding]:
-    """Examine the keys below the prefix of *keys*."""
-    names = await _names(link, keys)
+async def examine_keys(link: Link, keys: Keys, *, every_key: bool = True) -> list[Finding]:
+    """Examine the keys below the prefix of *keys*, or only those that every bus has."""
+    names = await _names(link, keys) if every_key else await _usual(link, keys)
     found = []
     if isinstance(names, Unread):
         found.append(names.finding("keys"))
-        names = [f"{keys.prefix}:{rest}" for rest in _WELL_KNOWN]
-        names += [keys.lane(Lane(SHARED, priority)) for priority in Priority]
+        names = await _usual(link, keys)
     elif len(names) >= KEYS_LIMIT:
         found.append(Finding("keys", Severity.UNKNOWN, f"only the first {KEYS_LIMIT:,} keys were looked at"))
     typed = await _typed(link, names)
@@ -96,6 +95,14 @@ async def _kept(link: Link, keys: Keys) -> list[Finding]:
             used += size or 0
         found.append(judge_kept(what, used, limit, bound))
     return found
+
+
+async def _usual(link: Link, keys: Keys) -> list[str]:
+    """Return the keys that every bus has, and its lanes as far as it tells of its queues."""
+    reply = await read(link, "+smembers", "SMEMBERS", keys.queues)
+    queues = [] if isinstance(reply, Unread) else sorted(name.decode("utf-8", "replace") for name in reply)
+    lanes = [Lane(queue, priority) for queue in (SHARED, *filter(is_queue_name, queues)) for priority in Priority]
+    return [*(f"{keys.prefix}:{rest}" for rest in _WELL_KNOWN), *map(keys.lane, lanes)]
 
 
 async def _names(link: Link, keys: Keys) -> list[str] | Unread:

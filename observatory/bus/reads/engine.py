@@ -53,7 +53,7 @@ async def engine_report(link: Link, keys: Keys, clock: Clock) -> EngineReport:
     info = {} if text is None else info_of(text)
     clients = await _allowed(link, missing, "+client|list", "CLIENT", "LIST")
     slow = await _allowed(link, missing, "+slowlog|get", "SLOWLOG", "GET", MOST_SLOW)
-    findings = await examine(link, keys, clock)
+    findings = await examine(link, keys, clock, every_key=False)
     return EngineReport(
         at_ms=int(seconds) * 1000 + int(micros) // 1000,
         server=_server(info),
