@@ -65,6 +65,8 @@ class EventKind(StrEnum):
     """A watcher's alert rule fired, or got worse; `reason` is its severity."""
     ALERT_RESOLVED = "alert_resolved"
     """What an alert was about is over."""
+    SAMPLED = "sampled"
+    """A recorder counted what no event tells: a lane that foreign agents use, an agent's beat, the engine."""
 
 
 @dataclass(frozen=True, slots=True)
