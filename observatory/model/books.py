@@ -97,6 +97,7 @@ class Books:
     Attributes:
         tasks: Live tasks and dead letters, by task id.
         totals: How often each kind of event happened.
+        arrivals: How many tasks ever came into each lane.
         last_id: Id of the newest event that is in the books; empty before the first.
         at_ms: Server time of that event.
         processes: Consumers that were heard of; those that left long ago are forgotten.
@@ -108,6 +109,7 @@ class Books:
 
     tasks: Mapping[str, LiveTask] = field(default_factory=dict)
     totals: Mapping[str, int] = field(default_factory=dict)
+    arrivals: Mapping[str, int] = field(default_factory=dict)
     last_id: str = ""
     at_ms: int = 0
     processes: Mapping[str, Process] = field(default_factory=dict)

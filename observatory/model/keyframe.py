@@ -36,22 +36,21 @@ class KeyframeError(ObservatoryError):
 
 
 def encode(books: Books, *, since: Books | None = None, touched: Iterable[str] = ()) -> bytes:
-    """Return *books* as bytes.
+    """Return *books* as bytes, the same for equal books whatever way they came about.
 
     Args:
         books: What to keep.
         since: The books of a whole keyframe; only the tasks in *touched* are then written.
         touched: Ids of all tasks that facts spoke of after *since*; others must be equal in both.
     """
-    tasks, gone = books.tasks, []
-    if since is not None:
-        tasks = {}
-        for ident in sorted(touched):
-            task = books.tasks.get(ident)
-            if task is not None and task != since.tasks.get(ident):
-                tasks[ident] = task
-            elif task is None and ident in since.tasks:
-                gone.append(ident)
+    gone: list[str] = []
+    if since is None:
+        tasks = dict(sorted(books.tasks.items()))
+    else:
+        before = since.tasks
+        changed = sorted(ident for ident in touched if books.tasks.get(ident) != before.get(ident))
+        tasks = {ident: books.tasks[ident] for ident in changed if ident in books.tasks}
+        gone = [ident for ident in changed if ident not in books.tasks]
     words: dict[str, int] = {}
 
     def word(text: str) -> int:
@@ -78,6 +77,7 @@ def encode(books: Books, *, since: Books | None = None, touched: Iterable[str] =
         },
         "words": list(words),
         "totals": dict(books.totals),
+        "arrivals": dict(books.arrivals),
         "processes": dict(books.processes),
         "paused": dict(books.paused),
         "alerts": dict(books.alerts),
@@ -142,6 +142,7 @@ def _books(document: dict[str, Any], since: Books | None) -> Books:
     return Books(
         tasks=tasks,
         totals=document["totals"],
+        arrivals=document["arrivals"],
         last_id=document["last"],
         at_ms=at_ms,
         processes={name: Process(*one) for name, one in document["processes"].items()},
@@ -153,5 +154,5 @@ def _books(document: dict[str, Any], since: Books | None) -> Books:
 
 
 def _sample(row: list[Any]) -> LaneSample:
-    *plain, groups = row
-    return LaneSample(*plain, tuple((name, lag, pending, consumers) for name, lag, pending, consumers in groups))
+    sample = LaneSample._make(row)
+    return sample._replace(groups=tuple((name, lag, held, consumers) for name, lag, held, consumers in sample.groups))

@@ -89,6 +89,7 @@ class Folding:
     def __init__(self, books: Books) -> None:
         self.tasks = dict(books.tasks)
         self.totals = dict(books.totals)
+        self.arrivals = dict(books.arrivals)
         self.processes = dict(books.processes)
         self.paused = dict(books.paused)
         self.alerts = dict(books.alerts)
@@ -103,6 +104,7 @@ class Folding:
         return Books(
             dict(self.tasks),
             dict(self.totals),
+            dict(self.arrivals),
             self.last_id,
             self.at_ms,
             dict(self.processes),
@@ -115,6 +117,7 @@ class Folding:
     def run(self, rows: Iterable[Row]) -> None:
         """Enter facts, each newer than all before; this is the hot path of every seek and of the seal."""
         tasks, totals, processes, touched = self.tasks, self.totals, self.processes, self.touched
+        arrivals = self.arrivals
         after, others, ts = _AFTER, _OTHERS, self.at_ms
         for kind, ts, task, type_, lane, agent, attempt, reason, ms, detail in rows:
             totals[kind] = totals.get(kind, 0) + 1
@@ -136,6 +139,8 @@ class Folding:
                     tasks[task] = LiveTask(state, lane, "", "", type_, attempt + 1, ts, ts, detail)
                 else:
                     tasks[task] = LiveTask(state, lane, "", "", type_, attempt, ts, ts)
+                    if state is TaskState.QUEUED:
+                        arrivals[lane] = arrivals.get(lane, 0) + 1
             if agent and kind in _WORK:
                 known = processes.get(agent)
                 done, failed = (known.done, known.failed) if known else (0, 0)

@@ -1,0 +1,48 @@
+"""Files that a crash leaves either as they were or as they should be."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put *data* into *path* in one step, with rights 0600, and bring it to the disk.
+
+    Raises:
+        OSError: It cannot be written; what was there before is still there.
+    """
+    part = path.with_name(f".{path.name}.new")
+    with create(part) as sink:
+        sink.write(data)
+        to_disk(sink)
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def create(path: Path) -> IO[bytes]:
+    """Open a file to write that nobody else may read; what was in it is gone.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in *folder* to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def to_disk(sink: IO[bytes]) -> None:
+    """Bring what was written to the disk, and close it."""
+    sink.flush()
+    os.fsync(sink.fileno())
+    sink.close()
