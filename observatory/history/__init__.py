@@ -1,5 +1,8 @@
-"""The past: the room that will answer `Source` questions for a time that is not now.
+"""The past: the room that answers `Source` questions for a time that is not now.
 
-It is empty on purpose: the recorder, the keyframes and the player arrive with time travel, behind the same
-`Source` protocol that `live` implements, so that no screen has to change.
+The event log is sealed hour by hour into Parquet (`seal`, `archive`, `segment`), read as one with what the engine
+still holds (`hot`, `chronicle`), and any state in it is a keyframe and a few facts (`index`, `stretch`). Everything
+about the present lives elsewhere, and nothing here changes the work of the swarm.
+
+It needs the extra `history`; nothing else of the house imports it unless somebody asks for the past.
 """
