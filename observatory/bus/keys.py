@@ -146,6 +146,10 @@ class Keys:
         """Hash of the last broadcast that each agent has handled: agent → entry id."""
         return f"{self.prefix}:cursors"
 
+    def journal(self, name: str) -> str:
+        """Stream that the lines of old files are moved into; what is remembered of it stands in keys below it."""
+        return f"{self.prefix}:journal:{name}"
+
     def replies(self, boot: str) -> str:
         """Stream of the replies to the requests of one process."""
         return f"{self.prefix}:reply:{boot}"

@@ -54,7 +54,9 @@ def register(verbs: Verbs) -> None:
         summary="list what stands in a lane, the delayed work, the dead letters or a mailbox",
         details="examples:\n  observatory entries high --filter 'state:held idle>5m'\n  observatory entries delayed",
     )
-    entries.add_argument("lane", metavar="LANE", help=f"{LANE_HELP}; or delayed, dlq, broadcasts, mailbox:AGENT")
+    entries.add_argument(
+        "lane", metavar="LANE", help=f"{LANE_HELP}; or delayed, dlq, broadcasts, mailbox:AGENT, journal:NAME"
+    )
     entries.add_argument("--oldest", action="store_true", help="oldest first, or of delayed work what is due first")
     add_list_flags(entries)
 
@@ -165,6 +167,8 @@ def stream_of(bus: Bus, name: str) -> str:
     head, _, agent = name.partition(":")
     if head == "mailbox" and is_queue_name(agent):
         return bus.keys.mailbox(agent)
+    if head == "journal":
+        return bus.journal(agent).stream
     if bus.keys.lane_of(name) is not None:
         return name
     queue, _, priority = name.rpartition(":")

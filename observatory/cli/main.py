@@ -27,6 +27,7 @@ from observatory.cli import (
     keys,
     lanes,
     metrics,
+    migrate,
     pending,
     send,
     snapshot,
@@ -47,7 +48,7 @@ EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it: 128 + SIGINT."""
 
 VERBS = (
-    *(demo, status, lanes, pending, agents, tasks, tail, dlq, send, deliver),
+    *(demo, status, lanes, pending, agents, tasks, tail, dlq, send, deliver, migrate),
     *(alerts, check, snapshot, metrics, doctor, audit, engine, acl, themes, keys, config, web, bench),
 )
 """Modules that each register a verb, in the order of the help page."""

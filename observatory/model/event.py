@@ -59,6 +59,8 @@ class EventKind(StrEnum):
     """An agent said that it stops."""
     AGENT_LOST = "agent_lost"
     """An agent was silent for too long; found by a sweep."""
+    IMPORTED = "imported"
+    """Lines of files were moved into a stream; `detail` says into which journal, and how many."""
     SESSION_RESUMED = "session_resumed"
     """A deliverer found the terminal of an agent, and types its messages there from now on; `detail` says where."""
     ALERT_FIRED = "alert_fired"

@@ -29,12 +29,13 @@ NAMED_LIMIT: Final = 20
 _PAGE: Final = 1000
 
 _TYPES: Final = (
-    (r"tasks:(dlq|trash)|heartbeats|audit|events:.+|messages:.+|reply:.+", "stream"),
+    (r"tasks:(dlq|trash)|heartbeats|audit|events:.+|messages:.+|reply:.+|journal:[^:]+(:aside)?", "stream"),
     (r"tasks:(delayed|turns)|agents:seen|order:.+", "zset"),
     (
         r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|cursors|durable|(dedupe|density|keyframes|task):.+",
         "hash",
     ),
+    (r"journal:[^:]+:(state|echoes)", "hash"),
     (r"tasks:queues|tasks:cancelled", "set"),
 )
 """Key names behind the prefix, and the type that each must have; lanes are streams besides."""

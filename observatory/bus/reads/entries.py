@@ -99,7 +99,7 @@ def _reader(keys: Keys, stream: str) -> Callable[[str, Fields], Item]:
         return partial(read_entry, lane)
     if stream == keys.dead_letters:
         return read_dead_letter
-    if stream == keys.broadcasts:
+    if stream == keys.broadcasts or stream.startswith(keys.journal("")):
         return Broadcast.read
     if stream.startswith(keys.mailbox("")):
         return partial(Message.read, stream.removeprefix(keys.mailbox("")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from observatory.bus.talk.broadcasts import Broadcasts
+from observatory.bus.talk.journal import Journal, check_journal
 from observatory.bus.talk.mail import Mail
 from observatory.bus.talk.postman import LEASE_S as MAIL_LEASE_S
 from observatory.bus.talk.requests import TIMEOUT_S as REQUEST_TIMEOUT_S
@@ -144,6 +145,20 @@ class TalkCalls(TaskCalls):
     def broadcasts(self, agent: str, *, since: str | None = None) -> Hearing:
         """Return what is told to all, from the cursor of *agent* on, to iterate over; see `broadcasts.Hearing`."""
         return self._all_agents().hear(agent, since=since)
+
+    def journal(self, name: str, *, stream: str = "") -> Journal:
+        """Return the journal *name*, which the lines of files are moved into.
+
+        Args:
+            name: What it is called.
+            stream: Key of this bus that the lines go to instead of a stream of its own.
+
+        Raises:
+            UsageError: *name* cannot name one, or *stream* is no key of this bus.
+        """
+        check_journal(name)
+        partition = self.partitions.of_stream(stream) if stream else self.partitions.of(name)
+        return Journal(partition, name, stream, self.name)
 
     async def request(
         self,

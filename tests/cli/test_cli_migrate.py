@@ -1,0 +1,58 @@
+"""`observatory migrate` as a person uses it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.cli.conftest import entries
+from tests.edge.files.conftest import lines, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+    from tests.cli.conftest import Cli
+
+
+def test_files_are_imported_compared_and_listed(bus_cli: Cli, raw: redis.Redis, tmp_path: Path) -> None:
+    """Import says what it did, a second one finds nothing to do, and parity is exact until an entry is deleted."""
+    log = tmp_path / "agents.log"
+    write(log, [*lines(3), "no \x1b[31mline", *lines(2, first=3)])
+    done = bus_cli("migrate", "files", "import", str(log))
+    assert (done.code, done.out) == (0, "6 lines; cortex:journal:files has 5 from 1 source\n")
+    assert "1 line was kept aside" in done.err
+    again = bus_cli("migrate", "files", "import", str(log), "--json")
+    assert again.json == {
+        "journal": "files",
+        "stream": "cortex:journal:files",
+        "lines": 0,
+        "total": {"entries": 5, "aside": 1, "sources": 1},
+    }
+    aside = bus_cli("migrate", "files", "aside")
+    assert aside.out == "agents.log:4: it is not ROLE|TIMESTAMP|TYPE|DATA: no ␛[31mline\n"
+    assert json.loads(bus_cli("migrate", "files", "aside", "--json").out)["line"] == 4
+    assert bus_cli("migrate", "files", "parity", str(log)).out.splitlines()[-1] == "exact"
+    listed = bus_cli("entries", "journal:files", "--json").json
+    assert len(listed["entries"]) == 5
+    raw.xdel("cortex:journal:files", entries(raw, "cortex:journal:files")[-1][0])
+    differs = bus_cli("migrate", "files", "parity", str(log), "--json")
+    assert (differs.code, differs.json["exact"], differs.json["missing"]) == (1, False, 1)
+    assert "line 6 of" in differs.json["first"]
+
+
+def test_what_cannot_be_moved_is_refused(bus_cli: Cli, cli: Cli, tmp_path: Path) -> None:
+    """Paths, names and combinations that make no sense are named before anything is read."""
+    log = tmp_path / "agents.log"
+    write(log, lines(1))
+    files = ("migrate", "files")
+    bus_cli(*files, "import", str(tmp_path / "none")).refused(2, "there is no such file")
+    bus_cli(*files, "import", str(log), "--journal", "a:b").refused(2, "cannot name one")
+    bus_cli(*files, "import", str(log), "--artifacts", str(tmp_path)).refused(2, "--artifacts needs a place")
+    bus_cli(*files, "import", str(log), "--into", "nonsense").refused(2, "no lane")
+    bus_cli(*files, "dual", str(log), "--into", "high").refused(2, "goes when it is settled")
+    bus_cli(*files, "import", str(log), "--read-only").refused(2, "read_only")
+    cli(*files, "import", str(log)).refused(3, "no bus is configured")
+    (tmp_path / "agents.log.1.gz").write_bytes(b"\x1f\x8bnonsense")
+    bus_cli(*files, "import", str(log)).refused(1, "agents.log.1.gz: cannot be read")
