@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -47,11 +49,15 @@ class AgentGrid(ListPanel[AgentView]):
     title = "Agents"
 
     _name_width, _state_width = 6, 7
+    _shown: tuple[AgentView, ...] | None = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Show the agents of *snapshot*."""
+        if snapshot.agents is self._shown:  # successive snapshots share what is equal
+            return
+        self._shown = snapshot.agents
         agents = sorted(snapshot.agents, key=lambda agent: (_ORDER[agent.state], agent.name))
-        names = max((cell_len(line(agent.name, 64)) for agent in agents), default=0)
+        names = max((_cells(agent.name) for agent in agents), default=0)
         states = 10 if any(agent.state in _TROUBLE for agent in agents) else 7
         widths = (min(max(names, 6), _LONGEST_NAME), states)
         if widths != (self._name_width, self._state_width):
@@ -76,9 +82,9 @@ class AgentGrid(ListPanel[AgentView]):
         builder = self.title_piece()
         if extent := self.extent:
             builder.add(f"  {extent}", self.ink["muted"])
+        numbers = Counter(agent.state for agent in self.rows)
         for state in (AgentState.DEAD, AgentState.STALE, AgentState.LATE, AgentState.ALIVE, AgentState.LEFT):
-            number = sum(agent.state is state for agent in self.rows)
-            mark = glyphs.AGENTS[state]
+            number, mark = numbers[state], glyphs.AGENTS[state]
             if number and builder.width + 12 < width:
                 builder.gap(2).add(f"{mark.glyph} {number} {mark.word}", self.ink[mark.ink])
         return builder
@@ -103,3 +109,9 @@ class AgentGrid(ListPanel[AgentView]):
     def draw_empty(self, width: int) -> LineBuilder:  # noqa: ARG002 - one short line
         """Say when agents appear."""
         return LineBuilder().add(" no agents yet: they appear with their first heartbeat", self.ink["muted"])
+
+
+@lru_cache(maxsize=4096)
+def _cells(name: str) -> int:
+    """Cells that an agent's name takes; names come again with every snapshot."""
+    return cell_len(line(name, 64))

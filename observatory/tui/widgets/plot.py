@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 WIDEST, HIGHEST = 150, 24
 """Largest chart that is drawn, in cells: what it costs grows with its area."""
 
-_PERIOD_S = 1.0
+_PERIOD_S, _FLAT_PERIOD_S = 1.0, 5.0
+"""Seconds between two drawings; lines that are flat from end to end only get longer, which waits for a later look."""
+
 _PLOTEXT = "plotext"
 _SGR = re.compile(r"\x1b\[([0-9;]*)m")
 _AXIS = -1
@@ -69,12 +71,15 @@ class Plot(Drawn):
 
     def draw(self) -> None:
         """Bring the chart up to the data, at most once a second, and only if the data changed."""
-        if self._waiting or self._newest_values() == self._values:
+        values = self._newest_values()
+        if self._waiting or values == self._values:
             return
-        left = self._drawn_at + _PERIOD_S - self._clock.monotonic()
-        if left > 0:
+        since_s = self._clock.monotonic() - self._drawn_at
+        if self._chart and since_s < _FLAT_PERIOD_S and all(len(set(series)) < 2 for series in values):
+            return
+        if since_s < _PERIOD_S:
             self._waiting = True
-            self.set_timer(left, self._due)
+            self.set_timer(_PERIOD_S - since_s, self._due)
         else:
             self._due()
 
