@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from observatory.bus.control import Doorbell, Heard
 from observatory.bus.links.link import DEADLINE_S
+from observatory.bus.moves.calls import MoveCalls
 from observatory.bus.partitions import Partitions
 from observatory.bus.payloads.blobs import BlobStore
 from observatory.bus.reads.calls import ReadCalls
@@ -35,12 +36,12 @@ __all__ = ["Bus", "CancelOutcome"]
 log = logging.getLogger(__name__)
 
 
-class Bus(TalkCalls, ReadCalls):
+class Bus(TalkCalls, ReadCalls, MoveCalls):
     """A connection to one bus. Make it with `Bus.connect` and use it as an asynchronous context manager.
 
     Every method raises `BusError` when the engine refuses, and `BusUnreachableError` when it does not answer in time.
 
-    What it can do stands in its parts: `tasks.calls`, `talk.calls` and `reads.calls`.
+    What it can do stands in its parts: `tasks.calls`, `talk.calls`, `reads.calls` and `moves.calls`.
 
     Args:
         partitions: The parts of the bus.

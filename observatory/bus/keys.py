@@ -71,6 +71,25 @@ class Keys:
         return f"{self.prefix}:tasks:dlq"
 
     @property
+    def trash(self) -> str:
+        """Stream of dead letters that were put away, until they are deleted for good."""
+        return f"{self.prefix}:tasks:trash"
+
+    @property
+    def jobs(self) -> str:
+        """Sorted set of the operators' jobs: id → when it was made, ms of server time."""
+        return f"{self.prefix}:jobs"
+
+    def job(self, job: str) -> str:
+        """Hash of one job: its plan, and how far it has come."""
+        return f"{self.prefix}:job:{job}"
+
+    @property
+    def audit(self) -> str:
+        """Stream of what operators did: a record before each change, and one after it."""
+        return f"{self.prefix}:audit"
+
+    @property
     def delayed(self) -> str:
         """Sorted set of what waits for its time: member → due time in ms."""
         return f"{self.prefix}:tasks:delayed"

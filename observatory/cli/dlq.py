@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from observatory.cli.attach import about, on_bus
+from observatory.cli.change import add_requeue
 from observatory.cli.listing import add_list_flags, filter_of, limit_of, show_page
 from observatory.cli.output import NONE, UNKNOWN, age, clock, iso, note, number, out, out_json, plain, pretty, table
 from observatory.cli.parser import add_group, add_verb
@@ -14,14 +15,13 @@ from observatory.model.text import block, line
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from observatory.bus import Bus
     from observatory.cli.parser import Verbs
     from observatory.model.cause import Cause, KeyPart
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.listing import Ask
-    from observatory.model.plan import Plan, Report, SkippedItem
 
 READ = 500
 """Dead letters that are read at once."""
@@ -56,18 +56,8 @@ def register(verbs: Verbs) -> None:
     show = add_verb(verbs, "show", run_show, summary="print everything about one dead letter")
     show.add_argument("id", metavar="ID", help="as `dlq ls` shows it")
 
-    requeue = add_verb(
-        verbs,
-        "requeue",
-        run_requeue,
-        summary="put dead letters back into the lanes they came from",
-        details="Prints the plan and stops; with --yes it then does exactly what the plan says.",
-    )
-    requeue.add_argument("ids", nargs="+", metavar="ID", help="as `dlq ls` shows it")
-    requeue.add_argument("--yes", action="store_true", help="execute the plan")
-
-    for verb in (show, requeue):
-        verb.add_argument("--json", action="store_true", help="print JSON")
+    add_requeue(verbs)
+    show.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -186,35 +176,6 @@ def run_show(args: argparse.Namespace) -> int:
     return on_bus(args, show)
 
 
-def run_requeue(args: argparse.Namespace) -> int:
-    """Plan a requeue, print the plan, and execute it when told to."""
-    _check(*args.ids)
-
-    async def requeue(bus: Bus) -> int:
-        from observatory.actions import BusActions
-        from observatory.model.plan import RequeueDeadLetters
-
-        actions = BusActions(bus)
-        with about(f"cannot read {bus.keys.dead_letters}"):
-            plan = await actions.plan(RequeueDeadLetters(tuple(args.ids)))
-        if not args.json:
-            for text in _plan_lines(plan):
-                out(text)
-        with about("cannot requeue", unsure="some may be back in their lanes, see `observatory tail`"):
-            report = await actions.execute(plan) if args.yes and plan.items else None
-        if args.json:
-            out_json({"plan": _plan_json(plan), "report": None if report is None else _report_json(report)})
-        elif report is not None:
-            for text in _report_lines(report):
-                out(text)
-        if not args.yes and plan.items:
-            note("nothing has been changed; add --yes to do this")
-        complete = len(plan.items if report is None else report.done) == len(plan.items) > 0 == len(plan.skipped)
-        return 0 if complete else 1
-
-    return on_bus(args, requeue, writes=args.yes)
-
-
 def _check(*ids: str) -> None:
     for entry_id in ids:
         if not _ENTRY_ID.fullmatch(entry_id):
@@ -273,38 +234,3 @@ def _details(dead: DeadLetter) -> Iterator[str]:
             yield f"  {line(name, 60)}: {line(value)}"
     yield ""
     yield block(pretty(dead.payload))
-
-
-def _plan_lines(plan: Plan) -> Iterator[str]:
-    yield line(f"plan: {plan.summary}")
-    yield from (line(f"  {item.id}  {item.label}  {item.source} → {item.target}") for item in plan.items)
-    yield from _skipped_lines(plan.skipped)
-
-
-def _report_lines(report: Report) -> Iterator[str]:
-    yield line(f"done: {report.summary}")
-    yield from (line(f"  {done} → {entry}") for done, entry in zip(report.done, report.entries, strict=False))
-    yield from _skipped_lines(report.skipped)
-
-
-def _skipped_lines(skipped: Sequence[SkippedItem]) -> Iterator[str]:
-    yield from (line(f"  {item.id}  skipped: {item.why}") for item in skipped)
-
-
-def _plan_json(plan: Plan) -> dict[str, object]:
-    return {
-        "id": plan.id,
-        "verb": plan.verb,
-        "items": [
-            {"id": item.id, "source": item.source, "target": item.target, "label": item.label} for item in plan.items
-        ],
-        "skipped": _skipped_json(plan.skipped),
-    }
-
-
-def _report_json(report: Report) -> dict[str, object]:
-    return {"done": list(report.done), "entries": list(report.entries), "skipped": _skipped_json(report.skipped)}
-
-
-def _skipped_json(skipped: Sequence[SkippedItem]) -> list[dict[str, str]]:
-    return [{"id": item.id, "why": item.why} for item in skipped]

@@ -17,6 +17,7 @@ from observatory.cli import (
     app,
     audit,
     bench,
+    change,
     check,
     config,
     deliver,
@@ -24,11 +25,13 @@ from observatory.cli import (
     dlq,
     doctor,
     engine,
+    jobs,
     keys,
     lanes,
     metrics,
     migrate,
     pending,
+    places,
     send,
     snapshot,
     status,
@@ -49,6 +52,7 @@ EXIT_INTERRUPTED = 130
 
 VERBS = (
     *(demo, status, lanes, pending, agents, tasks, tail, dlq, send, deliver, migrate),
+    *(change, places, jobs),
     *(alerts, check, snapshot, metrics, doctor, audit, engine, acl, themes, keys, config, web, bench),
 )
 """Modules that each register a verb, in the order of the help page."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from observatory.cli.attach import about, on_bus
+from observatory.cli.acting import on_actions
+from observatory.cli.attach import about
 from observatory.cli.output import note, out, out_json
 from observatory.cli.parser import add_verb
 from observatory.model.errors import UsageError
@@ -13,7 +14,7 @@ from observatory.model.errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from observatory.bus import Bus
+    from observatory.actions import BusActions
     from observatory.cli.parser import Verbs
     from observatory.model.task import NewTask
 
@@ -44,21 +45,21 @@ def register(verbs: Verbs) -> None:
         "--payload", default="", metavar="JSON", help="the work itself: JSON or plain text, @file, or - for stdin"
     )
     parser.add_argument("--json", action="store_true", help="print what was published as JSON")
+    parser.add_argument("--confirm", default="", metavar="WORD", help="name of the bus, where it is protected")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the audit")
 
 
 def run(args: argparse.Namespace) -> int:
     """Publish the task that the command line describes."""
     task = _task(args)
 
-    async def publish(bus: Bus) -> int:
-        from observatory.actions import BusActions
-        from observatory.model.plan import SendTask
+    async def publish(actions: BusActions) -> int:
+        from observatory.model.plan import Consent, SendTask
 
-        actions = BusActions(bus)
         plan = await actions.plan(SendTask(task))
         target = plan.items[0].target
         with about(f"cannot send to {target}", unsure=f"it may have arrived nevertheless, as task {task.id}"):
-            report = await actions.execute(plan)
+            report = await actions.execute(plan, Consent(args.confirm, args.reason))
         for item in report.skipped:
             note(f"{item.id}: {item.why}")
         if not report.done:
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             out(f"{task.id} → {target} {entry or f'in {task.delay_s:g} s'}")
         return 0
 
-    return on_bus(args, publish, writes=True)
+    return on_actions(args, publish, writes=True)
 
 
 def _task(args: argparse.Namespace) -> NewTask:
@@ -84,12 +85,12 @@ def _task(args: argparse.Namespace) -> NewTask:
         priority=args.priority,
         ttl=args.ttl,
         delay=args.delay,
-        payload=_payload(args.payload),
+        payload=payload_of(args.payload),
     )
     return replace(drafted, ordering_key=args.ordering_key)
 
 
-def _payload(text: str) -> str:
+def payload_of(text: str) -> str:
     """Take the payload from the command line, from a file or from stdin.
 
     Raises:

@@ -15,6 +15,8 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     TOO_LARGE = "too_large"
     NO_HANDLER = "no_handler"
+    OPERATOR = "operator"
+    """Somebody gave it up by hand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,12 @@ class UsageError(ObservatoryError):
     exit_code = 2
 
 
+class RefusedError(ObservatoryError):
+    """A change that may not be made here and now, or that nobody agreed to as it takes; nothing was changed."""
+
+    exit_code = 2
+
+
 class SettingsError(ObservatoryError):
     """A settings, keymap or theme file that cannot be taken; names file, key and, if known, line."""
 

@@ -47,6 +47,10 @@ _AFTER: Mapping[str, TaskState | None] = {
     EventKind.DEAD_LETTERED: TaskState.DEAD,
     EventKind.CANCELLED: None,
     EventKind.REQUEUED: TaskState.QUEUED,
+    EventKind.TRASHED: None,
+    EventKind.RESTORED: TaskState.DEAD,
+    EventKind.REVIVED: TaskState.QUEUED,
+    EventKind.RESCHEDULED: TaskState.DELAYED,
     EventKind.DROPPED: None,
     EventKind.LOST_PAYLOAD: None,
 }
@@ -183,7 +187,8 @@ def _forget(books: Folding, ts: int) -> None:
 
 def _paused(books: Folding, fact: Row) -> None:
     _kind, ts, _task, _type, lane, _agent, _attempt, _reason, ms, _detail = fact
-    books.paused[lane] = ts + ms if ms else 0
+    if lane:  # else it is a group or an agent that pauses
+        books.paused[lane] = ts + ms if ms else 0
 
 
 def _resumed(books: Folding, fact: Row) -> None:

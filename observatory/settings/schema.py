@@ -39,6 +39,7 @@ class Settings:
         context: Name of the bus among those of the file; empty if none was chosen.
         colour: Colour in which the bus is named on the screen; empty for none.
         protected: Whether changes must be confirmed in writing.
+        actor: Who acts, for the audit; empty for `<user>@<host>`.
         contexts: Names of all contexts of the file.
         alerts: What is watched, and who is told; None where the file says nothing of it.
         terminals: How messages are typed into terminals; None where the file says nothing of it.
@@ -56,6 +57,7 @@ class Settings:
     context: str = ""
     colour: str = ""
     protected: bool = False
+    actor: str = ""
     contexts: tuple[str, ...] = ()
     alerts: AlertSettings | None = None
     terminals: TerminalSettings | None = None
@@ -191,6 +193,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("context", "name", "none", "Which of the file's [contexts.<name>] is meant.", _name),
     Setting("colour", "colour", "none", "Colour in which the bus is named on the screen.", _colour),
     Setting("protected", "true or false", "false", "Changes must be confirmed in writing.", _switch),
+    Setting("actor", "name", "user@host", "Who acts, as the audit of changes names it.", _text),
 )
 """All settings, in the order in which they are shown."""
 

@@ -12,16 +12,33 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from observatory.actions import BusActions
 from observatory.bus import Bus, CancelOutcome, DoNotRetry, PublishOutcome
 from observatory.bus.care.acl import CLUSTER, MESSAGES, PASSWORD, ROLES, STEERING, durable, role_named, rules, set_user
 from observatory.bus.care.audit import audit
 from observatory.bus.care.doctor import examine
-from observatory.bus.reads.letters import RequeueOutcome
+from observatory.bus.moves.requeued import RequeueOutcome
 from observatory.model.clock import SystemClock
-from observatory.model.errors import BusError, UsageError
+from observatory.model.errors import BusError, RefusedError, UsageError
 from observatory.model.health import Severity
 from observatory.model.listing import Ask
-from observatory.model.task import TaskState
+from observatory.model.plan import (
+    ClaimPending,
+    Consent,
+    PauseLanes,
+    Request,
+    RequeueDeadLetters,
+    ResetGroup,
+    Reversal,
+    Selector,
+    SendTask,
+    SetBounds,
+    TellAgents,
+    TrashLetters,
+    UndoJob,
+)
+from observatory.model.retention import Retention
+from observatory.model.task import NewTask, TaskState
 from tests.conftest import eventually
 
 if TYPE_CHECKING:
@@ -143,6 +160,34 @@ async def operator_duties(bus: Bus) -> None:
     (letter,) = (await bus.dead_letters()).items
     (answer,) = await bus.requeue([letter.entry_id])
     assert answer.outcome is RequeueOutcome.REQUEUED
+    actions = BusActions(bus)
+    await actions.execute(await actions.plan(ResetGroup("normal", "workers", "start")))
+
+
+async def every_action(bus: Bus) -> None:
+    """Do and undo everything that an operator's screen offers."""
+    actions = BusActions(bus)
+
+    async def done(request: Request) -> None:
+        plan = await actions.plan(request)
+        report = await actions.execute(plan, Consent(actions.guard.demand(plan).word, "try"))
+        assert report.done, report
+        if plan.reversal is not Reversal.NONE:
+            back = await actions.plan(UndoJob(plan.id))
+            assert (await actions.execute(back)).done, back
+
+    everything = Selector(filter="type:*")
+    await done(ClaimPending(Selector(filter="agent:ghost"), override="try"))
+    await done(RequeueDeadLetters(everything))
+    await done(TrashLetters(everything))
+    await done(SendTask(NewTask("ok", b"", "sent", delay_s=60)))
+    await done(PauseLanes(("low", "@pink"), 60))
+    await done(TellAgents("pink", "hello", "m-1"))
+    await done(ResetGroup("normal", "workers", "start"))
+    await done(SetBounds(Retention(dead_days=9)))
+    assert await actions.look_at_rights() == ""
+    assert len(await actions.jobs()) > 9
+    assert len(await actions.records()) > 18
 
 
 async def furnish(url: str, admin: Any) -> None:
@@ -304,6 +349,24 @@ async def test_an_observer_needs_each_of_its_commands(bus_url: str, command: str
         assert await lacks(admin, command, duties())
 
 
+async def test_an_operator_may_do_and_undo_everything(any_engine: str, admin: Any) -> None:
+    """No action of the screens or of the command line meets a refusal, on no make of engine."""
+    await furnish(any_engine, admin)
+    async with Bus.connect(user_of(admin, any_engine, "operator"), name="operator") as bus:
+        await every_action(bus)
+    assert admin.acl_log() == []
+
+
+async def test_who_only_observes_is_told_so_before_trying(bus_url: str) -> None:
+    """The engine's rules take everything away that changes something, and the reason names them."""
+    with redis.Redis.from_url(bus_url, decode_responses=True) as admin:
+        async with Bus.connect(user_of(admin, bus_url, "observer")) as bus:
+            actions = BusActions(bus)
+            assert "access rules" in await actions.look_at_rights()
+            with pytest.raises(RefusedError, match="access rules"):
+                await actions.execute(await actions.plan(PauseLanes(("high",))))
+
+
 @pytest.mark.parametrize("command", [one.command for one in STEERING])
 async def test_an_operator_needs_what_it_has_besides(bus_url: str, command: str) -> None:
     """Without it, the engine refuses some part of what only operators do."""
@@ -337,9 +400,16 @@ CALLED_BY = {
     "find.lua": "observer",
     "census.lua": "observer",
     "census_delayed.lua": "observer",
-    "cancel.lua": "operator",
-    "pause.lua": "operator",
-    "requeue.lua": "operator",
+    **dict.fromkeys(("behind.lua", "job_done.lua", "jobs.lua", "letters.lua", "states.lua"), "observer"),
+    **dict.fromkeys(
+        (
+            *("cancel.lua", "cancel_many.lua", "cancelling.lua", "claim.lua", "drop_consumers.lua", "hand_back.lua"),
+            *("job_hold.lua", "job_note.lua", "job_open.lua", "job_wish.lua", "keep_answers.lua", "moving.lua"),
+            *("pause.lua", "requeue.lua", "set_bounds.lua", "set_group.lua", "set_pauses.lua", "shelve.lua"),
+            *("uncancel.lua", "withdraw.lua"),
+        ),
+        "operator",
+    ),
 }
 """Who calls a script; all others are called by agents."""
 

@@ -145,7 +145,7 @@ def test_the_keymap_in_the_readme_can_be_used(cli: Cli) -> None:
 def test_every_verb_and_every_setting_is_in_the_readme() -> None:
     """The tables are complete, and name nothing that does not exist."""
     verbs = {words[0] for words, _ in leaves(build_parser()) if words}
-    assert verbs == set(re.findall(r"^\| `observatory (\w+)", README, re.MULTILINE))
+    assert verbs == set(re.findall(r"^\| `observatory ([\w-]+)", README, re.MULTILINE))
     assert {setting.key for setting in SETTINGS} == set(
         re.findall(r"^\| `(\w+)` \| `OBSERVATORY_", README, re.MULTILINE)
     )

@@ -14,7 +14,7 @@ from observatory.model.clock import ManualClock
 from observatory.model.dead_letter import DeadLetter
 from observatory.model.event import Event, EventKind
 from observatory.model.listing import Ask, Page
-from observatory.model.plan import Plan, PlannedItem, Report, Request, SendTask
+from observatory.model.plan import Plan, PlannedItem, Report, Request, RequeueDeadLetters, SendTask
 from observatory.model.snapshot import (
     AgentView,
     DeadLetterSummary,
@@ -183,11 +183,12 @@ class SeedActions:
         if isinstance(request, SendTask):
             task = request.task
             item = PlannedItem(task.id, "", f"cortex:tasks:{task.lane}", task.type)
-            return Plan("plan-1", "send", request, (item,), (), NOW_MS)
+            return Plan("plan-1", "send", "", (item,), (), NOW_MS)
+        assert isinstance(request, RequeueDeadLetters)
         items = tuple(
-            PlannedItem(entry, "cortex:tasks:dlq", "cortex:tasks:deploy:high", entry) for entry in request.entry_ids
+            PlannedItem(entry, "cortex:tasks:dlq", "cortex:tasks:deploy:high", entry) for entry in request.select.ids
         )
-        return Plan("plan-1", "requeue", request, items, (), NOW_MS)
+        return Plan("plan-1", "requeue", "", items, (), NOW_MS)
 
     async def execute(self, plan: Plan) -> Report:
         """Report that everything was done."""

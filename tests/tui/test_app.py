@@ -13,7 +13,7 @@ from textual.widgets import Input, Label
 
 from observatory.model.clock import ManualClock
 from observatory.model.errors import BusError, BusUnreachableError, SettingsError
-from observatory.model.plan import RequeueDeadLetters, SendTask
+from observatory.model.plan import RequeueDeadLetters, Selector, SendTask
 from observatory.model.snapshot import LaneState, LinkState, LinkView, Origin, Snapshot
 from observatory.model.task import Priority
 from observatory.tui.dialogs.confirm import Confirm
@@ -339,7 +339,7 @@ async def test_requeue_of_one_needs_no_dialog(tmp_path: Path) -> None:
         wanted, reads = letters.selected.entry_id, source.reads
         await pilot.press("R")
         await eventually(lambda: actions.executed)
-        assert actions.requests == [RequeueDeadLetters((wanted,))]
+        assert actions.requests == [RequeueDeadLetters(Selector((wanted,)))]
         await eventually(lambda: source.reads > reads)
         assert any("requeue: 1 of 1 done → cortex:tasks:deploy:high" in toast for toast in toasts(app))
 
@@ -387,7 +387,7 @@ async def test_a_payload_that_is_read_stays_and_can_be_copied(tmp_path: Path) ->
         assert json.loads(app.clipboard)["entry_id"] == held.entry_id
         await pilot.press("R")
         await eventually(lambda: actions.executed)
-        assert actions.requests == [RequeueDeadLetters((held.entry_id,))]
+        assert actions.requests == [RequeueDeadLetters(Selector((held.entry_id,)))]
 
 
 async def test_the_list_reads_on_before_its_end(tmp_path: Path) -> None:
@@ -613,7 +613,7 @@ async def test_requeue_concerns_what_is_marked_and_asks_before_several(tmp_path:
         marked = tuple(letter.entry_id for letter in seed.dead_letters()[:3])
         if agree:
             await eventually(lambda: any("requeue: 3 of 3 done" in toast for toast in toasts(app)))
-            assert actions.requests == [RequeueDeadLetters(marked)]
+            assert actions.requests == [RequeueDeadLetters(Selector(marked))]
             await eventually(lambda: not table.marks)
         else:
             await settled(pilot)
@@ -630,4 +630,4 @@ async def test_requeue_of_one_mark_leaves_the_row_under_the_cursor(tmp_path: Pat
         await eventually(lambda: app.screen.query(DeadLetterList) and app.screen.query_one(DeadLetterList).rows)
         await pilot.press("space", "R")
         await eventually(lambda: bool(actions.executed))
-        assert actions.requests == [RequeueDeadLetters((seed.dead_letters()[0].entry_id,))]
+        assert actions.requests == [RequeueDeadLetters(Selector((seed.dead_letters()[0].entry_id,)))]

@@ -133,7 +133,10 @@ DURABLE: Final = (
 )
 """What durable publishing needs besides. Redis before 7.2 knows no WAITAOF, and refuses a rule that names it."""
 
-STEERING: Final = (Grant("publish", "cancel, pause: tell the workers at once"),)
+STEERING: Final = (
+    Grant("publish", "cancel, pause: tell the workers at once"),
+    Grant("xgroup|setid", "move the position of a group"),
+)
 """What operators need for what only they do; on a cluster agents have it too."""
 
 _OBSERVER = (
@@ -156,6 +159,7 @@ _OBSERVER = (
     Grant("zrange", "delayed: what waits for its time"),
     Grant("type", "doctor: keys of a wrong type"),
     Grant("memory|usage", "doctor: how large are the log and the dead letters?"),
+    Grant("sismember", "audit: is an entry of a lane only marked, to be dropped when it is taken?"),
     Grant("xinfo|consumers", "audit: does anybody take from a lane who writes no events?"),
     Grant("hscan", "audit: counters of events, in pages"),
     Grant("zscan", "audit: what waits for its time, in pages that lose nothing while it moves"),
@@ -168,7 +172,7 @@ ROLES: Final[Mapping[str, Role]] = MappingProxyType(
             Role("agent", "publishes tasks, takes and settles them, sends heartbeats", _AGENT),
             Role(
                 "operator",
-                "everything that agents and observers do; requeues and cancels tasks, pauses lanes",
+                "everything that agents and observers do; requeues, claims and cancels tasks, pauses lanes",
                 tuple({grant.command: grant for grant in (*_OBSERVER, *_AGENT, *STEERING)}.values()),
             ),
             Role("observer", "sees everything and changes nothing", _OBSERVER),

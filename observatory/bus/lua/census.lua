@@ -40,6 +40,7 @@ for i, row in ipairs(entries) do
   if id and group ~= '' then
     local record = redis.pcall('HMGET', PREFIX .. ':task:' .. id, 'state', 'entry')
     if record[1] == 'cancelled' and record[2] == entry then mark = 'cancelled' end
+    if redis.call('SISMEMBER', PREFIX .. ':tasks:cancelled', stream .. ' ' .. entry) == 1 then mark = 'cancelled' end
   end
   -- The order in which `encode` in wire.py writes them.
   local plain = fields[1] == 'id' and fields[3] == 'type' and #id <= 512 and not NO_ID[id]

@@ -74,7 +74,8 @@ local function get(fields, name)
   return nil
 end
 
--- Ids that somebody cancelled while they were queued or running. Nearly always empty, so it is asked once a call.
+-- Ids that somebody cancelled while they were queued or running, and entries (`<stream> <entry>`) that somebody withdrew
+-- before they were taken. Nearly always empty, so it is asked once a call.
 local CANCELLED = PREFIX .. ':tasks:cancelled'
 local any_cancelled = redis.call('EXISTS', CANCELLED) == 1
 local function is_cancelled(id)
@@ -167,6 +168,9 @@ end
 local function delete(stream, entries)
   for first = 1, #entries, 4000 do
     redis.call('XDEL', stream, unpack(entries, first, math.min(first + 3999, #entries)))
+  end
+  if any_cancelled then
+    for _, entry in ipairs(entries) do redis.call('SREM', CANCELLED, stream .. ' ' .. entry) end
   end
 end
 

@@ -11,11 +11,15 @@ local group, consumer, sleeps, n = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber
 
 promote(100)
 
-local paused = {}
+local pausing = {}
 local pauses = redis.call('HGETALL', PREFIX .. ':tasks:paused')
 for i = 1, #pauses, 2 do
   local till = tonumber(pauses[i + 1])
-  paused[pauses[i]] = till == 0 or till > NOW
+  pausing[pauses[i]] = till == 0 or till > NOW
+end
+local rests = pausing['\31' .. string.match(consumer, '^[^@]*')]
+local function is_paused(stream)
+  return rests or pausing[stream] or pausing[stream .. '\31' .. group]
 end
 
 -- The oldest entry that the group was not given yet.
@@ -46,7 +50,7 @@ local found = -1
 for index = 1, n do
   local stream = ARGV[5 + index]
   local patience = tonumber(ARGV[5 + n + index] or '0')
-  if not paused[stream] and (found < 0 or patience > 0) then
+  if not is_paused(stream) and (found < 0 or patience > 0) then
     local first = first_of(stream)
     if first and patience > 0 and NOW - id_ms(first) > patience then
       found = 0

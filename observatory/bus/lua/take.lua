@@ -26,18 +26,23 @@ local function read(stream, n)
   return reply and reply[1] and reply[1][2] or {}, nil
 end
 
--- Lanes that somebody paused; an end time that has come is forgotten by whoever sees it first.
-local paused = {}
+-- What somebody paused: lanes, groups of lanes, and agents that are to be left in peace; see set_pauses.lua. An end time
+-- that has come is forgotten by whoever sees it first.
+local pausing = {}
 local pauses = redis.call('HGETALL', PREFIX .. ':tasks:paused')
 for i = 1, #pauses, 2 do
   local till = tonumber(pauses[i + 1])
   if till > 0 and till <= NOW then
     redis.call('HDEL', PREFIX .. ':tasks:paused', pauses[i])
-    event('resumed', '', '', pauses[i], '', '0', '', '', 'its time was over')
+    local whole = not string.find(pauses[i], '\31', 1, true)
+    event('resumed', '', '', whole and pauses[i] or '', '', '0', '', '', 'its time was over')
   else
-    paused[pauses[i]] = true
+    pausing[pauses[i]] = true
   end
 end
+local rests = pausing['\31' .. string.match(consumer, '^[^@]*')]
+local paused = {}
+for _, stream in ipairs(KEYS) do paused[stream] = rests or pausing[stream] or pausing[stream .. '\31' .. group] end
 
 local function keep(index, row)
   local entry, fields = row[1], row[2]

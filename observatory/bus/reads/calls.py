@@ -13,10 +13,9 @@ from observatory.bus.reads.whole import WholeReads
 from observatory.model.listing import Ask
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable
 
     from observatory.bus.care.audit import Audit
-    from observatory.bus.reads.letters import Requeued
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.event import Event
     from observatory.model.health import Finding
@@ -54,10 +53,6 @@ class ReadCalls(Connected):
     async def dead_letter(self, entry_id: str) -> DeadLetter | None:
         """Return one dead letter by its entry id, all of it; None if it is gone."""
         return await self.reads.dead_letter(entry_id)
-
-    async def requeue(self, entry_ids: Iterable[str]) -> list[Requeued]:
-        """Put dead letters back into the lanes they came from, with fresh attempts; one answer an entry, in order."""
-        return await self.reads.requeue(entry_ids, self.name)
 
     async def events(self, *, after: str | None = None, limit: int = 100, agent: str = "") -> Page[Event]:
         """Return facts of the log, newest first, below the id *after*, across days.

@@ -56,9 +56,9 @@ class Reads:
         """Return the groups of a lane by name, with their consumers."""
         return await groups.groups_of(self.link, stream)
 
-    async def dead_letters(self, ask: Ask) -> Page[DeadLetter]:
-        """Return a piece of the dead letters."""
-        return await letters.piece_of_letters(self.link, self.keys, ask)
+    async def dead_letters(self, ask: Ask, *, trash: bool = False) -> Page[DeadLetter]:
+        """Return a piece of the dead letters, or of the *trash*."""
+        return await letters.piece_of_letters(self.link, self.keys, ask, trash=trash)
 
     async def events(self, ask: Ask) -> Page[Event]:
         """Return a piece of the event log, newest first, forwards only."""

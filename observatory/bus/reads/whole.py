@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from observatory.bus.care.nodes import examine_bus
 from observatory.bus.partitions import gathered
 from observatory.bus.reads import letters
-from observatory.bus.reads.letters import Requeued, RequeueOutcome
 from observatory.bus.reads.paging import checked_id
 from observatory.bus.reads.reads import Reads
 from observatory.bus.reads.tasks import TaskSearch
@@ -115,13 +114,13 @@ class WholeReads:
             by_name.setdefault(group.view.name, []).append(group)
         return tuple(_group(by_name[name]) for name in sorted(by_name))
 
-    async def dead_letters(self, ask: Ask) -> Page[DeadLetter]:
-        """Return a piece of the dead letters."""
+    async def dead_letters(self, ask: Ask, *, trash: bool = False) -> Page[DeadLetter]:
+        """Return a piece of the dead letters, or of the *trash*."""
         if (only := self._only) is not None:
-            return await only.dead_letters(ask)
+            return await only.dead_letters(ask, trash=trash)
 
         async def read(part: Partition) -> Page[DeadLetter]:
-            page = await _reads(part).dead_letters(replace(ask, **_entry_place(ask, part)))
+            page = await _reads(part).dead_letters(replace(ask, **_entry_place(ask, part)), trash=trash)
             return _mapped(
                 page,
                 lambda row: replace(row, entry_id=_qualified(row.entry_id, part)),
@@ -137,24 +136,6 @@ class WholeReads:
             return None
         found = await letters.one_letter(part.link, part.keys, at.plain)
         return None if found is None else replace(found, entry_id=_qualified(found.entry_id, part))
-
-    async def requeue(self, idents: Iterable[str], who: str) -> list[Requeued]:
-        """Put dead letters back into the lanes they came from, one atomic step a partition, an answer each."""
-        wanted = list(idents)
-        groups: dict[int, list[str]] = {}
-        for ident in wanted:
-            groups.setdefault(EntryId.parse(checked_id(ident)).partition, []).append(ident)
-        answers: dict[str, Requeued] = {}
-        for group in groups.values():
-            ids = [EntryId.parse(ident) for ident in group]
-            if (part := self._numbered(ids[0])) is None:
-                answers.update((ident, Requeued(ident, RequeueOutcome.GONE)) for ident in group)
-                continue
-            told = await letters.requeue(part.link, part.keys, [one.plain for one in ids], who)
-            for ident, one in zip(group, told, strict=True):
-                entry_id = _qualified(one.entry_id, part) if one.entry_id else ""
-                answers[ident] = replace(one, dead_id=ident, entry_id=entry_id)
-        return [answers[ident] for ident in wanted]
 
     async def events(self, ask: Ask) -> Page[Event]:
         """Return a piece of the event log, newest first, forwards only."""
@@ -236,7 +217,7 @@ class WholeReads:
     def _parts(self, named: Partition, stream: str) -> Iterable[Partition]:
         """Return the partitions that hold a part of *stream*: broadcasts and mailboxes are whole in one."""
         keys = named.keys
-        spread = keys.lane_of(stream) is not None or stream in {keys.dead_letters, keys.delayed}
+        spread = keys.lane_of(stream) is not None or stream in {keys.dead_letters, keys.trash, keys.delayed}
         return self.partitions if spread else (named,)
 
 

@@ -32,9 +32,10 @@ OPERATOR = "operator"
 """Name under which this program changes the bus."""
 
 _BY_HAND = frozenset({
-    EventKind.REQUEUED, EventKind.CANCELLED, EventKind.PAUSED, EventKind.RESUMED, EventKind.BROADCAST,
-    EventKind.AGENT_UP, EventKind.AGENT_DOWN, EventKind.AGENT_LOST, EventKind.DATA_LOSS_SUSPECTED,
-    EventKind.LOST_PAYLOAD,
+    EventKind.REQUEUED, EventKind.TRASHED, EventKind.RESTORED, EventKind.PURGED, EventKind.CANCELLED,
+    EventKind.REVIVED, EventKind.CLAIMED, EventKind.GROUP_MOVED, EventKind.CONSUMER_REMOVED, EventKind.PAUSED,
+    EventKind.RESUMED, EventKind.BROADCAST, EventKind.AGENT_UP, EventKind.AGENT_DOWN, EventKind.AGENT_LOST,
+    EventKind.DATA_LOSS_SUSPECTED, EventKind.LOST_PAYLOAD,
 })  # fmt: skip
 """Kinds that somebody decided, or that no work does in its ordinary course."""
 

@@ -11,7 +11,7 @@ from observatory.model.cause import Cause, Causes, key_of
 from observatory.model.dead_letter import DeadLetter
 from observatory.model.errors import ObservatoryError
 from observatory.model.listing import Ask, Page
-from observatory.model.plan import RequeueDeadLetters
+from observatory.model.plan import RequeueDeadLetters, Selector
 from observatory.model.text import line
 from observatory.tui.commands import bindings
 from observatory.tui.dialogs.confirm import Confirm, Question
@@ -188,7 +188,7 @@ class DeadLetters(ListScreen[DeadLetter]):
                 self.aside("count dead letters by cause", self._count)
 
     async def _requeue(self, entry_ids: tuple[str, ...]) -> None:
-        plan = await self.desk.actions.plan(RequeueDeadLetters(entry_ids))
+        plan = await self.desk.actions.plan(RequeueDeadLetters(Selector(entry_ids)))
         report = await self.desk.actions.execute(plan)
         self.notify(words_of(report), severity="information" if report.done else "warning", markup=False)
         self.table.unmark(entry_ids)
