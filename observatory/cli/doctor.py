@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         found = await bus.doctor(ha=args.ha)
         ill = any(finding.severity is Severity.CRIT for finding in found)
         if args.json:
-            out_json({"url": bus.url, "ok": not ill, "findings": [_document(finding) for finding in found]})
+            out_json({"url": bus.url, "ok": not ill, "findings": [finding_document(finding) for finding in found]})
         else:
             for text in as_text(found):
                 out(text)
@@ -76,5 +76,6 @@ def as_text(found: Sequence[Finding]) -> Iterator[str]:
     yield ", ".join(f"{sum(one.severity is severity for one in found)} {severity}" for severity in reversed(order))
 
 
-def _document(finding: Finding) -> dict[str, str]:
+def finding_document(finding: Finding) -> dict[str, str]:
+    """Return a finding as plain data."""
     return {"name": finding.name, "severity": finding.severity, "what": finding.what, "fix": finding.fix}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from observatory.cli.attach import bus_url, on_bus, settings_for
+from observatory.cli.doctor import as_text, finding_document
 from observatory.cli.lanes import stream_of
 from observatory.cli.output import note, number, out, out_json, plain
 from observatory.cli.parser import add_group, add_verb
@@ -43,11 +44,25 @@ example:
 """
 
 
+CHECK_DETAILS = """\
+Looks at a million keys of each server at most, and changes nothing. Exit code 1: somebody else's keys stand where the
+bus puts its own.
+
+examples:
+  observatory migrate check
+  observatory migrate check --prefix swarm --url redis://shared.example/3
+"""
+
+
 def register(verbs: Verbs) -> None:
     """Add `migrate` to the command line."""
     roads = add_group(verbs, "migrate", summary="move over from files, from polling over HTTP, into a shared Redis")
     files = add_group(roads, "files", summary="move logs of ROLE|TIMESTAMP|TYPE|DATA lines into a stream")
     _register_files(files)
+    check = add_verb(
+        roads, "check", run_check, summary="find out whether the keys of a shared Redis collide", details=CHECK_DETAILS
+    )
+    check.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _register_files(files: Verbs) -> None:
@@ -169,7 +184,7 @@ def run_parity(args: argparse.Namespace) -> int:
         if args.json:
             out_json(_document(found))
         else:
-            for text in _as_text(found):
+            for text in _parity_text(found):
                 out(text)
         return int(not found.is_exact)
 
@@ -191,6 +206,27 @@ def run_aside(args: argparse.Namespace) -> int:
         return 0
 
     return on_bus(args, show)
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Look at who else lives there; 1 means that keys collide."""
+
+    async def look(bus: Bus) -> int:
+        from observatory.bus.care.neighbours import judged
+
+        found = await bus.neighbours()
+        findings = judged(found, bus.partitions.prefix)
+        if args.json:
+            counts = {"looked_at": found.looked_at, "whole": found.is_whole, "ours": found.ours}
+            foreign = {"under_prefix": found.strange, "wrong_type": found.wrongs, "others": dict(found.others)}
+            document = [finding_document(finding) for finding in findings]
+            out_json({"url": bus.url, "ok": not found.collides, **counts, "foreign": foreign, "findings": document})
+        else:
+            for text in as_text(findings):
+                out(text)
+        return int(found.collides)
+
+    return on_bus(args, look)
 
 
 class _Progress:
@@ -290,7 +326,7 @@ def _document(found: Parity) -> dict[str, Any]:
     return {"exact": found.is_exact, **asdict(found)}
 
 
-def _as_text(found: Parity) -> list[str]:
+def _parity_text(found: Parity) -> list[str]:
     rows = [
         ("lines", found.lines),
         ("kept aside", found.aside),

@@ -56,3 +56,15 @@ def test_what_cannot_be_moved_is_refused(bus_cli: Cli, cli: Cli, tmp_path: Path)
     cli(*files, "import", str(log)).refused(3, "no bus is configured")
     (tmp_path / "agents.log.1.gz").write_bytes(b"\x1f\x8bnonsense")
     bus_cli(*files, "import", str(log)).refused(1, "agents.log.1.gz: cannot be read")
+
+
+def test_a_shared_redis_is_checked_before_moving_in(bus_cli: Cli, raw: redis.Redis) -> None:
+    """A free prefix is free, a taken one names who has it, and what is beside it is counted."""
+    raw.set("celery:1", "x")
+    raw.set("swarm:session", "x")
+    free = bus_cli("migrate", "check")
+    assert (free.code, "cortex is free" in free.out, "celery:* 1" in free.out) == (0, True, True)
+    taken = bus_cli("migrate", "check", "--prefix", "swarm", "--json")
+    assert (taken.code, taken.json["ok"]) == (1, False)
+    assert taken.json["foreign"] == {"under_prefix": 1, "wrong_type": 0, "others": {"celery:*": 1}}
+    assert "swarm:session" in taken.json["findings"][0]["what"]

@@ -30,7 +30,7 @@ _PAGE: Final = 1000
 
 _TYPES: Final = (
     (r"tasks:(dlq|trash)|heartbeats|audit|events:.+|messages:.+|reply:.+|journal:[^:]+(:aside)?", "stream"),
-    (r"tasks:(delayed|turns)|agents:seen|order:.+", "zset"),
+    (r"tasks:(delayed|turns)|agents:seen|order:.+|sleepers:.+", "zset"),
     (
         r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|cursors|durable|(dedupe|density|keyframes|task):.+",
         "hash",
@@ -57,7 +57,7 @@ async def examine_keys(link: Link, keys: Keys, *, every_key: bool = True) -> lis
         names = await _usual(link, keys)
     elif len(names) >= KEYS_LIMIT:
         found.append(Finding("keys", Severity.UNKNOWN, f"only the first {KEYS_LIMIT:,} keys were looked at"))
-    typed = await _typed(link, names)
+    typed = await types_of(link, names)
     if isinstance(typed, Unread):
         return [*found, typed.finding("key types")]
     lanes = [name for name, kind in typed.items() if kind == "stream" and keys.lane_of(name) is not None]
@@ -118,7 +118,8 @@ async def _names(link: Link, keys: Keys) -> list[str] | Unread:
             return sorted(names)[:KEYS_LIMIT]
 
 
-async def _typed(link: Link, names: Sequence[str]) -> dict[str, str] | Unread:
+async def types_of(link: Link, names: Sequence[str]) -> dict[str, str] | Unread:
+    """Return the type of each key, in as many round trips as there are thousands; `none` for one that is gone."""
     client = link.client()
 
     async def types(page: Sequence[str]) -> list[Reply]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from observatory.bus.care.audit import Audit
+    from observatory.bus.care.neighbours import Neighbours
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.event import Event
     from observatory.model.health import Finding
@@ -39,6 +40,12 @@ class ReadCalls(Connected):
         from observatory.bus.care.nodes import examine_bus  # noqa: PLC0415 - only an examination needs it
 
         return await examine_bus(self.partitions, self.clock, ha=ha)
+
+    async def neighbours(self) -> Neighbours:
+        """Look at who else lives in the servers of the bus, and whether their keys stand in its way."""
+        from observatory.bus.care.neighbours import neighbours_of  # noqa: PLC0415 - as above
+
+        return await neighbours_of(self.partitions)
 
     async def audit(self, *, group: str = "workers", examples: int = 5) -> Audit:
         """Rebuild the books from the event log and compare them with what the engine holds; see `audit.audit`."""
