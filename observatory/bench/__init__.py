@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BENCHMARKS: Mapping[str, str] = {
+    "actions": "observatory.bench.actions",
     "bus": "observatory.bench.bus",
     "tui": "observatory.bench.tui",
 }

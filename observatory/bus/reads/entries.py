@@ -83,7 +83,7 @@ def _row(keys: Keys, stream: str, groups: list[tuple[str, EntryId]], row: Reply)
     parked = {groups[at - 1][0] for at, consumer, *_ in given if _text(consumer) == PARKED}
     waits_for = tuple(name for name, last in groups if last < place or name in parked)
     state = EntryState.SETTLED
-    if stream == keys.dead_letters:
+    if stream in {keys.dead_letters, keys.trash}:
         state = EntryState.DEAD
     elif waits_for or not groups:
         state = EntryState.WAITING
@@ -97,7 +97,7 @@ def _reader(keys: Keys, stream: str) -> Callable[[str, Fields], Item]:
     """Return what reads the entries of *stream*."""
     if (lane := keys.lane_of(stream)) is not None:
         return partial(read_entry, lane)
-    if stream == keys.dead_letters:
+    if stream in {keys.dead_letters, keys.trash}:
         return read_dead_letter
     if stream == keys.broadcasts or stream.startswith(keys.journal("")):
         return Broadcast.read
