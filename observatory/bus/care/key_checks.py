@@ -30,12 +30,12 @@ _PAGE: Final = 1000
 
 _TYPES: Final = (
     (r"tasks:(dlq|trash)|heartbeats|audit|events:.+|messages:.+|reply:.+|journal:[^:]+(:aside)?", "stream"),
-    (r"tasks:(delayed|turns)|agents:seen|order:.+|sleepers:.+", "zset"),
+    (r"tasks:(delayed|turns)|agents:seen|order:.+|sleepers:.+|jobs", "zset"),
     (
         r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|cursors|durable|(dedupe|density|keyframes|task):.+",
         "hash",
     ),
-    (r"journal:[^:]+:(state|echoes)", "hash"),
+    (r"journal:[^:]+:(state|echoes)|job:.+", "hash"),
     (r"tasks:queues|tasks:cancelled", "set"),
 )
 """Key names behind the prefix, and the type that each must have; lanes are streams besides."""
