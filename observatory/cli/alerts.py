@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from observatory.cli import quiet
 from observatory.cli.attach import on_bus, settings_for
 from observatory.cli.output import NONE, age, clock, note, out, out_json, table
-from observatory.cli.parser import add_verb
+from observatory.cli.parser import Parser, add_verb
+from observatory.cli.watching import keeper_for, rules_of
 from observatory.model.text import line
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from pathlib import Path
 
     from observatory.bus import Bus
     from observatory.cli.parser import Verbs
-    from observatory.live.alerts import AlertKeeper
     from observatory.model.alert import Change, Rule
     from observatory.settings import Settings
 
 DETAILS = """\
-Rules and sinks stand in the [alerts] table of the settings file. Runs until it is interrupted.
+Rules and sinks stand in the [alerts] table of the settings file. Without a verb it runs until it is interrupted.
+What is acknowledged or muted here is so on the screen too, on this machine.
 
 examples:
   observatory alerts --rules
   observatory alerts --context prod --json >> alerts.jsonl
+  observatory alerts ls
+  observatory alerts ack no-consumers/deploy:high --reason "deploying until noon"
+  observatory alerts mute 'agent-silent/bot-*' --for 2h
 """
 
 HEAD = ("RULE", "WATCHES", "WARN", "CRIT", "FOR", "OF")
@@ -38,6 +42,7 @@ def register(verbs: Verbs) -> None:
     )
     parser.add_argument("--rules", action="store_true", help="list the rules that hold, and stop")
     parser.add_argument("--json", action="store_true", help="print one JSON object per alert and line")
+    quiet.register(parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,46 +88,6 @@ def _show(change: Change, bus: str, *, as_json: bool) -> None:
     else:
         words = (clock(now_ms)[:8], f"{change.kind:<9}", f"{alert.severity:<5}", alert.id, alert.text)
         out(line("  ".join(words), 300), flush=True)
-
-
-def keeper_for(settings: Settings, bus: Bus) -> AlertKeeper:
-    """Return who watches *bus* by the settings, with what was acknowledged and muted before."""
-    from observatory.live.alerts import AlertKeeper
-    from observatory.live.sinks import CommandSink, EventSink, Sink, WebhookSink
-    from observatory.model.clock import SystemClock
-
-    sinks: list[Sink] = []
-    if (told := settings.alerts) is not None:
-        if told.events and not settings.read_only:
-            sinks.append(EventSink(bus))
-        if told.webhook:
-            sinks.append(WebhookSink(told.webhook))
-        if told.command:
-            sinks.append(CommandSink(told.command))
-    return AlertKeeper(
-        rules_of(settings),
-        bus=settings.context or bus.url,
-        clock=SystemClock(),
-        sinks=sinks,
-        file=memory_file(settings, bus),
-    )
-
-
-def rules_of(settings: Settings) -> tuple[Rule, ...]:
-    """Return the rules that hold."""
-    from observatory.model.alert import DEFAULT_RULES
-
-    return DEFAULT_RULES if settings.alerts is None else settings.alerts.rules
-
-
-def memory_file(settings: Settings, bus: Bus) -> Path:
-    """Return where acknowledgements and mutes of this bus are kept; each bus has a file of its own."""
-    from hashlib import blake2b
-
-    from observatory.settings import state_dir
-
-    name = settings.context or blake2b(f"{bus.url} {settings.prefix}".encode(), digest_size=8).hexdigest()
-    return state_dir() / "alerts" / f"{name}.json"
 
 
 def _list(settings: Settings, *, as_json: bool) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from observatory.cli.alerts import keeper_for
 from observatory.cli.attach import PATIENCE_S, named_file, operator
+from observatory.cli.watching import keeper_for
 from observatory.model.errors import SettingsError
 
 if TYPE_CHECKING:

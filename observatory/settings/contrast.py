@@ -25,6 +25,12 @@ MARK: Final = 3.0
 MUTED: Final = 0.42
 """Share of the background in the colour of muted text."""
 
+FAINT: Final = 0.68
+"""Largest share of the background in the colour of faint text."""
+
+STARK: Final = 18.0
+"""Contrast of text on its ground from which on a theme means to be read by tired eyes, its faint text, too."""
+
 CURSOR: Final = 0.35
 """Share of the primary colour in the ground of the row under the cursor."""
 
@@ -88,6 +94,27 @@ def mixed(one: str, other: str, share: float) -> str:
     """Return *one* with a *share*, 0 to 1, of *other* in it."""
     pairs = zip(_parts(one), _parts(other), strict=True)
     return "#" + "".join(f"{round((a + (b - a) * share) * 255):02x}" for a, b in pairs)
+
+
+def faint_share(text: str, ground: str) -> float:
+    """Return the share of *ground* in the colour of faint text: as much as can still be read."""
+    least = TEXT if contrast(text, ground) >= STARK else MARK
+    low, high = MUTED, FAINT
+    if contrast(mixed(text, ground, low), ground) < least:
+        return low
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if contrast(mixed(text, ground, middle), ground) >= least else (low, middle)
+    return low
+
+
+def legible(color: str, text: str, ground: str) -> str:
+    """Return *color* with as much of the colour of text in it as it takes to be read on *ground*."""
+    for tenth in range(11):
+        found = mixed(color, text, tenth / 10)
+        if contrast(found, ground) >= TEXT:
+            return found
+    return text
 
 
 def distance(one: str, other: str, vision: str = "") -> float:

@@ -73,3 +73,24 @@ def test_the_rules_that_hold_are_listed(bus_cli: Cli, config: Path) -> None:
     assert [row.split()[0] for row in rows[1:]] == [*(rule.id for rule in DEFAULT_RULES), "few"]
     assert rows[-1].split()[1:] == ["lane.backlog", "2", "-", "0.0s", "high"]
     assert bus_cli("alerts", "--rules", "--json").json[0]["id"] == DEFAULT_RULES[0].id
+
+
+def test_an_alert_is_acknowledged_and_muted_from_the_command_line(bus_cli: Cli, raw: redis.Redis, config: Path) -> None:
+    """`ls` names what is at its limit; `ack` and `mute` are remembered, `unmute` ends that; slips are named."""
+    said = ("--config", str(config))
+    for _ in range(3):
+        raw.xadd("cortex:tasks:high", {"type": "t"})
+    assert "few/high" in [alert["id"] for alert in bus_cli("alerts", "ls", "--json", *said).json["alerts"]]
+    assert bus_cli("alerts", "ack", "few/high", "--reason", "deploying", *said).code == 0
+    found = next(one for one in bus_cli("alerts", "ls", "--json", *said).json["alerts"] if one["id"] == "few/high")
+    assert found["acknowledged"]["reason"] == "deploying"
+    assert found["muted"] is None
+    assert bus_cli("alerts", "mute", "few/h*", "--for", "30m", *said).code == 0
+    listed = bus_cli("alerts", "ls", *said).out.splitlines()
+    assert listed[-1].split()[:2] == ["muted", "few/h*"]
+    assert "deploying" not in listed[-1]
+    assert bus_cli("alerts", "unmute", "few/h*", *said).code == 0
+    bus_cli("alerts", "ack", "few/low", *said).refused(1, "few/low")
+    bus_cli("alerts", "unmute", "few", *said).refused(1, "not muted")
+    bus_cli("alerts", "mute", "few", "--for", "soon", *said).refused(2, "--for")
+    bus_cli("alerts", "mute", "Few!", *said).refused(2, "names no rule")

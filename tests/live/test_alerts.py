@@ -305,3 +305,23 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+async def test_what_another_program_said_holds_here_at_the_next_look(tmp_path: Path) -> None:
+    """Two keepers of one file: a mute and an acknowledgement given to one quiet the other, and so does their end."""
+    file = tmp_path / "alerts" / "prod.json"
+    told, clock = Told(), ManualClock()
+    here, there = Desk(told, file=file, clock=clock), Desk(file=file, clock=clock)
+    here.see(20)
+    there.see(20)
+    await eventually(lambda: len(told.notices) == 1)
+    assert there.keeper.acknowledge("backlog/high", by="kim", reason="known")
+    here.see(20)
+    (alert,) = here.keeper.told(here.shot).alerts
+    assert alert.acknowledged is not None
+    assert (alert.acknowledged.by, alert.acknowledged.reason) == ("kim", "known")
+    mute = there.keeper.mute("backlog", "*", by="kim", until_ms=clock.now_ms() + 60_000)
+    assert here.see(200) == [(ChangeKind.WORSE, False)]
+    there.keeper.unmute(mute)
+    assert (ChangeKind.REMINDED, True) in here.see(200)
+    await here.keeper.close()

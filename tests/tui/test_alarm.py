@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from observatory.model.alert import DEFAULT_RULES
 from observatory.model.clock import ManualClock
 from observatory.tui.desk import AWAY_REFRESH_S
+from observatory.tui.dialogs.quiet import QuietForm
 from observatory.tui.rows.alerts import AlertTable
 from observatory.tui.screens.activity import Activity
 from observatory.tui.terminal.voice import notice, through_tmux
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+    from textual.pilot import Pilot
 
     from observatory.tui.app import ObservatoryApp
+
+SILENT = tuple(rule for rule in DEFAULT_RULES if rule.id == "agent-silent")
 
 
 def spied(app: ObservatoryApp, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -36,9 +40,7 @@ def spied(app: ObservatoryApp, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_an_alert_is_told_once_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent that died is told on one line, rings, and stands among the activity; looking again says nothing new."""
     clock = ManualClock(seed.NOW_MS)
-    rules = tuple(rule for rule in DEFAULT_RULES if rule.id == "agent-silent")
-    assert rules
-    app, source, _ = seed.make_app(seed.healthy(), folder=tmp_path, clock=clock, rules=rules)
+    app, source, _ = seed.make_app(seed.healthy(), folder=tmp_path, clock=clock, rules=SILENT)
     monkeypatch.delenv("TMUX", raising=False)
     async with app.run_test(size=SIZE) as pilot:
         await settled(pilot)
@@ -93,3 +95,74 @@ async def test_a_terminal_without_the_focus_is_served_less_often(tmp_path: Path)
         app.on_app_blur()
         app.on_app_focus()
         assert paces == [AWAY_REFRESH_S, 1.0]
+
+
+async def typed(pilot: Pilot[int], words: str) -> None:
+    """Type into what has the focus."""
+    await pilot.press(*("space" if letter == " " else letter for letter in words))
+
+
+async def test_an_alert_is_acknowledged_and_muted_where_it_is_listed(tmp_path: Path) -> None:
+    """K and M ask for a reason and a time; the list says who knows, until when; U lets it be heard again."""
+    app, source, _ = seed.make_app(seed.swarm(), folder=tmp_path, rules=SILENT)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("8", "tab", "tab")
+        await eventually(lambda: isinstance(app.screen, Activity) and app.screen.query_one(AlertTable).rows)
+        app.screen.query_one(AlertTable).focus()
+        await settled(pilot)
+        assert "firing" in text_of(app.screen.query_one(AlertTable)).splitlines()[2]
+        await pilot.press("K")
+        await eventually(lambda: isinstance(app.screen, QuietForm))
+        await typed(pilot, "known")
+        await pilot.press("enter")
+        source.push(replace(seed.swarm(), sequence=5))
+        await eventually(lambda: "acknowledged by operator: known" in text_of(app.screen.query_one(AlertTable)))
+        assert "seen" in text_of(app.screen.query_one(AlertTable))
+        await pilot.press("M")
+        await eventually(lambda: isinstance(app.screen, QuietForm))
+        await pilot.press("tab", "ctrl+u")
+        await typed(pilot, "nonsense")
+        await pilot.press("enter")
+        await settled(pilot)
+        assert isinstance(app.screen, QuietForm)
+        await pilot.press("ctrl+u")
+        await typed(pilot, "30m")
+        await pilot.press("enter")
+        source.push(replace(seed.swarm(), sequence=6))
+        await eventually(lambda: "muted →15:15" in text_of(app.screen.query_one(AlertTable)))
+        assert source.alerts is not None
+        assert [mute.rule for mute in source.alerts.mutes] == ["agent-silent"]
+        await pilot.press("U")
+        source.push(replace(seed.swarm(), sequence=7))
+        await eventually(lambda: "muted" not in text_of(app.screen.query_one(AlertTable)))
+
+
+async def test_several_alerts_are_one_line(tmp_path: Path) -> None:
+    """At 80x24 a burst of alerts covers one line, names the worst, and says how many more there are; then it goes."""
+    clock = ManualClock(seed.NOW_MS)
+    app, source, _ = seed.make_app(seed.swarm(), folder=tmp_path, clock=clock, rules=SILENT)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await eventually(lambda: app.screen.query_one(AlertLine).display)
+        await settled(pilot)
+        line = app.screen.query_one(AlertLine)
+        assert (line.size.height, line.region.y) == (1, 22)
+        assert "✖ agent-silent: agent red: its heartbeat is dead" in text_of(line)
+        assert "+1 more, 8 shows them" in text_of(line)
+        clock.advance(11)
+        source.push(replace(seed.swarm(), sequence=9))
+        await eventually(lambda: not line.display)
+
+
+async def test_leaving_by_reflex_names_the_keys_that_leave(tmp_path: Path) -> None:
+    """ctrl+c leaves nothing, and says in one line what does; enter in an empty list says nothing."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path, letters=())
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("ctrl+c")
+        await settled(pilot)
+        assert toasts(app) == ["^q quits, q goes back"]
+        await pilot.press("4")
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert len(toasts(app)) == 1

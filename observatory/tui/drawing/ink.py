@@ -10,12 +10,16 @@ from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.strip import Strip
 
-from observatory.settings.contrast import CURSOR, MUTED
+from observatory.settings.contrast import CURSOR, MUTED, faint_share, legible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FAINT, _OLD, _QUIET = 0.68, 0.5, 0.4
+_OLD, _QUIET = 0.5, 0.4
+
+_NAMED = {"red": "#ff5555", "orange": "#ff9e3d", "yellow": "#f0d000", "green": "#3fc56b", "cyan": "#2fc8d8",
+          "blue": "#4f94ff", "magenta": "#e060e0", "white": "#f0f0f0"}  # fmt: skip
+"""Colours that a context may have by name."""
 
 
 @dataclass(slots=True)
@@ -46,7 +50,26 @@ class Ink:
         """Return *strip* as it looks under the cursor: on a bar, or reversed whole where colours cannot be mixed."""
         if self._ansi:
             return Strip([Segment(strip.text, self["cursor"])], strip.cell_length)
-        return strip.apply_style(self["cursor"])
+        # What is quiet on the ground of the screen cannot be read on the bar.
+        quiet, loud = {self["faint"].color, self["muted"].color}, self["text"]
+        lifted = [
+            Segment(text, style + loud) if style is not None and style.color in quiet else Segment(text, style)
+            for text, style, _ in strip
+        ]
+        return Strip(lifted, strip.cell_length).apply_style(self["cursor"])
+
+    def named(self, color: str) -> Style:
+        """Return the style of a name in a colour of the settings, as it can be read on a band of this theme.
+
+        Args:
+            color: One of the names, or `#rrggbb`; empty for the colour of text.
+        """
+        if not color:
+            return self["text"]
+        style = self._styles.get(f"named {color}")
+        if style is None:
+            style = self._styles[f"named {color}"] = self._named(_NAMED.get(color, color))
+        return style
 
     def _make(self, name: str) -> Style:
         if name == "cursor":
@@ -65,6 +88,12 @@ class Ink:
             color=color.rich_color if color else None, bold=(bold or word == "strong") or None, dim=dim or None
         )
 
+    def _named(self, color: str) -> Style:
+        if self._ansi:
+            return Style(color=Color.parse(color).rich_color, bold=True)
+        text, ground = self._background("foreground").hex6, self._background("panel").hex6
+        return Style(color=Color.parse(legible(color, text, ground)).rich_color, bold=True)
+
     def _cursor(self) -> Style:
         if self._ansi:
             return Style(reverse=True)
@@ -81,9 +110,14 @@ class Ink:
         if word in {"muted", "faint", "old"}:
             if self._ansi:
                 return None, True
-            share = {"muted": MUTED, "faint": _FAINT, "old": _OLD}[word]
-            return self._mixed("foreground", share), False
+            return self._mixed("foreground", self._share(word)), False
         return self._parsed(word) or self._parsed("foreground"), False
+
+    def _share(self, word: str) -> float:
+        """Return how much of the background there is in the colour of a quiet word."""
+        if word == "faint":
+            return faint_share(self._background("foreground").hex6, self._background("background").hex6)
+        return MUTED if word == "muted" else _OLD
 
     def _mixed(self, name: str, share: float) -> Color | None:
         """Return a colour with a *share* of the background in it."""

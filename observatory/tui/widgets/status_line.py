@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from observatory.tui.desk import Desk
 
+_NAME = 24
+"""Cells that are kept for the name of the bus, however long the state is in words."""
+
 
 class StatusLine(Drawn):
     """State, context, title of the screen, engine and clock; looks again once a second and paints only a change."""
@@ -53,17 +56,23 @@ class StatusLine(Drawn):
     def draw_line(self, y: int, width: int) -> Strip:  # noqa: ARG002 - there is one line
         """Draw the line: the state first, the clock last, between them what fits."""
         words, ink = self._state()
-        clock, marks = self._clock(), "READ-ONLY" if self._desk.read_only else ""
-        room = width - len(clock) - len(marks) - 6
+        clock, bus = self._clock(), self._desk.bus
+        marks = "  ".join(filter(None, ("READ-ONLY" if bus.read_only else "", "PROTECTED" if bus.protected else "")))
+        name = f"{'▌' if bus.colour else ''}{line(bus.name, 60)}"
+        # Whatever else there is to say, it must be plain which bus this is.
+        room = width - len(clock) - len(marks) - 9 - min(len(name), _NAME)
         builder = (
             LineBuilder().gap(0 if ink == "alarm" else 1).add(fit(words, min(cell_len(words), room)), self.ink[ink])
         )
         if marks:
             builder.gap(2).add(marks, self.ink["warning+"])
         room = width - builder.width - len(clock) - 4
-        for text, name in ((self._title, "strong"), (line(self._desk.context, 60), "text"), (self._engine(), "muted")):
+        parts = [(self._title, self.ink["strong"]), (name, self.ink.named(bus.colour))]
+        if len(self._title) + len(name) + 6 > room:
+            parts = [(fit(name, min(len(name), max(room - 3, 1))), self.ink.named(bus.colour)), parts[0]]
+        for text, style in (*parts, (self._engine(), self.ink["muted"])):
             if text and len(text) + 3 <= room:
-                builder.gap(3).add(text, self.ink[name])
+                builder.gap(3).add(text, style)
                 room -= len(text) + 3
         builder.to(width - len(clock) - 1).add(clock, self.ink["muted"])
         return builder.strip(width, self.ink["band"])
