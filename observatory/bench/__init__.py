@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BENCHMARKS: Mapping[str, str] = {
     "actions": "observatory.bench.actions",
     "bus": "observatory.bench.bus",
+    "gateway": "observatory.bench.gateway",
     "tui": "observatory.bench.tui",
 }
 """Module of each benchmark, by name; it has an `async def figures(quick: bool) -> list[Figure]`."""

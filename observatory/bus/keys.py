@@ -110,6 +110,16 @@ class Keys:
         return f"{self.prefix}:control"
 
     @property
+    def notify(self) -> str:
+        """Channel of the doorbell that gateways listen on: `mail <agent>` where a message was put into a mailbox."""
+        return f"{self.prefix}:notify"
+
+    @property
+    def api_keys(self) -> str:
+        """Hash of the keys that open gateways: id → what is known of one, never the key itself."""
+        return f"{self.prefix}:gateway:keys"
+
+    @property
     def durable(self) -> str:
         """Hash that durable publishing writes to, so that its wait for the disk is a wait for something."""
         return f"{self.prefix}:durable"

@@ -26,6 +26,7 @@ _PARTS = {
     "recover": ("clock", "ids", "common", "order", "recover"),
     "delayed": ("clock", "shown", "delayed"),
     "record": ("clock", "record"),
+    "ticket": ("clock", "ticket"),
     "tail": ("clock", "tail"),
     "requeue": ("clock", "ids", "common", "moving", "requeue"),
     "shelve": ("clock", "ids", "common", "moving", "shelve"),

@@ -25,6 +25,7 @@ from observatory.cli import (
     dlq,
     doctor,
     engine,
+    gateway,
     jobs,
     keys,
     lanes,
@@ -51,7 +52,7 @@ EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it: 128 + SIGINT."""
 
 VERBS = (
-    *(demo, status, lanes, pending, agents, tasks, tail, dlq, send, deliver, migrate),
+    *(demo, status, lanes, pending, agents, tasks, tail, dlq, send, gateway, deliver, migrate),
     *(change, places, jobs),
     *(alerts, check, snapshot, metrics, doctor, audit, engine, acl, themes, keys, config, web, bench),
 )

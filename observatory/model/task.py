@@ -247,3 +247,27 @@ class TaskRecord:
     reason: str
     cancel_requested: bool
     type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How a task ended, as far as the bus remembers.
+
+    Attributes:
+        record: Where it is in its life.
+        payload: What its handler returned; empty if nothing, or if it is not over.
+        content_type: MIME type of the payload; empty if unknown.
+        error: Why its last attempt failed; empty if none did. Foreign text.
+        progress: How far its handler says it is; empty if it does not say. Foreign text.
+    """
+
+    record: TaskRecord
+    payload: bytes = b""
+    content_type: str = ""
+    error: str = ""
+    progress: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is settled."""
+        return self.record.state in FINAL_STATES

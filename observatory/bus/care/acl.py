@@ -80,7 +80,7 @@ CLUSTER: Final = (
     Grant("cluster|slots", "which node serves what"),
     Grant("hsetnx", "the partitions of a new bus"),
     Grant("cluster|info", "doctor: is every slot served?"),
-    Grant("publish", "ring for workers that wait at another partition"),
+    Grant("publish", "ring for workers that wait at another partition; send: ring for gateways"),
 )
 """What is needed besides on a cluster, and does no harm elsewhere; who only watches makes no bus and rings no bell."""
 

@@ -35,7 +35,7 @@ _TYPES: Final = (
         r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|cursors|durable|(dedupe|density|keyframes|task):.+",
         "hash",
     ),
-    (r"journal:[^:]+:(state|echoes)|job:.+", "hash"),
+    (r"journal:[^:]+:(state|echoes)|job:.+|gateway:keys", "hash"),
     (r"tasks:queues|tasks:cancelled", "set"),
 )
 """Key names behind the prefix, and the type that each must have; lanes are streams besides."""

@@ -2,6 +2,7 @@
 -- Take messages off their mailboxes, or give them back. Fenced: what passed to another reader is left alone.
 -- ARGV: prefix, consumer, then per message: stream, entry, deliveries, what, ttl ms, id, type, agent
 --   what: acknowledge | expire | release (it was read, but not acknowledged) | unread (it was not even read)
+--   An empty id: whoever asks did not keep the message, and id and type are read from its entry.
 -- Returns per message 'done', 'gone' (the mailbox does not hold it any more), 'lost' (another reader holds it),
 --   or 'kept' (it has not expired after all)
 
@@ -26,8 +27,17 @@ local function apply(stream, entry, deliveries, what, ttl_ms, id, type, agent)
   end
   local age = NOW - born(entry)
   if what == 'expire' and age <= ttl_ms then return 'kept' end
+  if id == '' then
+    local found = redis.call('XRANGE', stream, entry, entry)[1]
+    id, type = found and get(found[2], 'id') or '', found and get(found[2], 'type') or ''
+  end
   redis.call('XACK', stream, GROUP, entry)
   redis.call('XDEL', stream, entry)
+  -- The record of a message that somebody sent by the bus client; a foreign one has none.
+  local record = PREFIX .. ':dedupe:' .. id
+  if redis.call('EXISTS', record) == 1 then
+    redis.pcall('HSET', record, 'settled:' .. stream, NOW_TEXT .. (what == 'expire' and ' expired' or ' acknowledged'))
+  end
   event(what == 'expire' and 'message_expired' or 'message_acknowledged', id, type, stream, agent, '0', '',
     text(math.max(age, 0)), '')
   return 'done'

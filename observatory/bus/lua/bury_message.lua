@@ -20,5 +20,9 @@ if not bury(stream, entry, found[1][2], ARGV[6], ARGV[7], consumer, ARGV[5], ARG
 end
 redis.call('XACK', stream, GROUP, entry)
 redis.call('XDEL', stream, entry)
+local record = PREFIX .. ':dedupe:' .. ARGV[6]
+if redis.call('EXISTS', record) == 1 then
+  redis.pcall('HSET', record, 'settled:' .. stream, NOW_TEXT .. ' ' .. ARGV[8])
+end
 count_events()
 return 'done'

@@ -44,11 +44,15 @@ local function count_events()
   for first = 1, #facts, 4000 do
     redis.call('XADD', LOG, '*', 'ts', NOW_TEXT, unpack(facts, first, math.min(first + 3999, #facts)))
   end
+  local fresh = false
   for kind, n in pairs(counted) do
-    redis.call('HINCRBY', DENSITY, text(MINUTE) .. ':' .. kind, n)
+    if redis.call('HINCRBY', DENSITY, text(MINUTE) .. ':' .. kind, n) == n then fresh = true end
   end
-  redis.call('EXPIRE', LOG, LOG_TTL)
-  redis.call('EXPIRE', DENSITY, LOG_TTL)
+  -- Where nothing of its kind happened in this minute yet, both may be new: that is often enough.
+  if fresh then
+    redis.call('EXPIRE', LOG, LOG_TTL)
+    redis.call('EXPIRE', DENSITY, LOG_TTL)
+  end
 end
 
 local function record_key(id)
@@ -77,8 +81,9 @@ end
 -- Ids that somebody cancelled while they were queued or running, and entries (`<stream> <entry>`) that somebody withdrew
 -- before they were taken. Nearly always empty, so it is asked once a call.
 local CANCELLED = PREFIX .. ':tasks:cancelled'
-local any_cancelled = redis.call('EXISTS', CANCELLED) == 1
+local any_cancelled
 local function is_cancelled(id)
+  if any_cancelled == nil then any_cancelled = redis.call('EXISTS', CANCELLED) == 1 end
   return any_cancelled and redis.call('SISMEMBER', CANCELLED, id) == 1
 end
 

@@ -1,9 +1,11 @@
 -- Put messages into mailboxes. A message that was put there before is a repeated send: it is answered, not added.
+-- `<prefix>:dedupe:<id>` is the record of a message: its entry by mailbox, and what acknowledge.lua and fetch.lua add.
 -- ARGV: prefix, mailbox bound, bytes of a mailbox where the bus does not say, default ttl s, then per message: agent,
 --   id, type, sender, n, n field strings
 -- Returns per message {'sent' | 'duplicate' | 'busy' | 'broken', entry or problem, 1 if the agent was ever heard of}
 
-local ONCE_TTL = 86400  -- seconds for which a repeated send is recognised
+local ONCE_TTL = 86400  -- seconds for which a repeated send is recognised, at least
+local LONGEST = 604800  -- seconds of a message's life by which its record outlives that, at most
 local GROUP = 'inbox'
 local bound, usual_ttl = tonumber(ARGV[2]), tonumber(ARGV[4])
 local said = redis.pcall('HGET', PREFIX .. ':retention', 'mailbox_bytes')
@@ -60,8 +62,9 @@ local function make_room(agent, stream)
   for _, row in ipairs(expired) do
     if exists then redis.call('XACK', stream, GROUP, row[1]) end
     redis.call('XDEL', stream, row[1])
-    event('message_expired', get(row[2], 'id') or '', get(row[2], 'type') or '', stream, agent, '0', '',
-      text(NOW - born(row[1])), '')
+    local id = get(row[2], 'id') or ''
+    redis.pcall('HSET', PREFIX .. ':dedupe:' .. id, 'settled:' .. stream, NOW_TEXT .. ' expired')
+    event('message_expired', id, get(row[2], 'type') or '', stream, agent, '0', '', text(NOW - born(row[1])), '')
   end
   if exists then redis.call('XGROUP', 'DELCONSUMER', stream, GROUP, 'expiry') end
 end
@@ -91,9 +94,16 @@ local function send(agent, stream, id, type, sender, fields)
   end
   local entry = redis.call('XADD', stream, '*', unpack(fields))
   redis.call('HSET', once, stream, entry)
-  redis.call('EXPIRE', once, ONCE_TTL)
+  redis.call('EXPIRE', once, ONCE_TTL + math.min(math.ceil(tonumber(get(fields, 'ttl') or '') or usual_ttl), LONGEST))
   event('message_sent', id, type, stream, sender, '0', '', '', '')
   return 'sent', entry
+end
+
+-- Ring for gateways, which read very many mailboxes and cannot wait at each; a bell that is lost costs a second.
+local rung = {}
+local function ring_for(agent)
+  if not rung[agent] then redis.pcall('PUBLISH', PREFIX .. ':notify', 'mail ' .. agent) end
+  rung[agent] = true
 end
 
 local answers = {}
@@ -104,6 +114,7 @@ while at <= #ARGV do
   local fields = {}
   for i = 1, n do fields[i] = ARGV[at + 4 + i] end
   local outcome, entry = send(agent, stream, id, type, sender, fields)
+  if outcome == 'sent' then ring_for(agent) end
   answers[#answers + 1] = {outcome, entry, is_known(agent, stream) and 1 or 0}
   at = at + 5 + n
 end

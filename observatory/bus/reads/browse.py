@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from observatory.model.task import TaskRecord, TaskState
+from observatory.model.task import TaskRecord, TaskResult, TaskState
 from observatory.model.wire import pairs
 
 if TYPE_CHECKING:
@@ -15,11 +15,18 @@ _STATES = frozenset(map(str, TaskState))
 
 async def record(link: Link, task_id: str) -> TaskRecord | None:
     """Return what the bus remembers of the task *task_id*."""
+    found = await result(link, task_id)
+    return None if found is None else found.record
+
+
+async def result(link: Link, task_id: str) -> TaskResult | None:
+    """Return what the bus remembers of the task *task_id*, and what its handler returned."""
     flat, holder = await link.call("record", (task_id,))
-    said = {name.decode(): value.decode("utf-8", "replace") for name, value in pairs(flat)}
+    raw = {name.decode(): value for name, value in pairs(flat)}
+    said = {name: value.decode("utf-8", "replace") for name, value in raw.items() if name != "result"}
     if said.get("state") not in _STATES:
         return None
-    return TaskRecord(
+    known = TaskRecord(
         id=task_id,
         state=TaskState.RUNNING if holder else TaskState(said["state"]),
         lane=said.get("lane", ""),
@@ -30,3 +37,5 @@ async def record(link: Link, task_id: str) -> TaskRecord | None:
         cancel_requested="cancel" in said,
         type=said.get("type", ""),
     )
+    words = (said.get(name, "") for name in ("result_type", "error", "progress"))
+    return TaskResult(known, raw.get("result", b""), *words)

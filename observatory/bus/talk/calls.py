@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from observatory.bus.control import Doorbell
+from observatory.bus.talk import visits
 from observatory.bus.talk.broadcasts import Broadcasts
 from observatory.bus.talk.journal import Journal, check_journal
-from observatory.bus.talk.mail import Mail
+from observatory.bus.talk.mail import WINDOW, Mail, check_agent
 from observatory.bus.talk.postman import LEASE_S as MAIL_LEASE_S
 from observatory.bus.talk.requests import TIMEOUT_S as REQUEST_TIMEOUT_S
 from observatory.bus.talk.requests import Requests
+from observatory.bus.talk.rung import RungPostman
+from observatory.bus.talk.tickets import tickets_of
 from observatory.bus.tasks.calls import TaskCalls
 from observatory.model.agent import DEFAULT_INTERVAL_S, Heartbeat, write_heartbeat
 from observatory.model.task import DEFAULT_TTL_S, SHARED, Priority
+from observatory.model.ticket import ticket_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from observatory.bus.partitions import Partitions
+    from observatory.bus.control import Heard
+    from observatory.bus.partitions import Partition, Partitions
     from observatory.bus.payloads.blobs import BlobStore
     from observatory.bus.payloads.payload import Payload
     from observatory.bus.talk.broadcasts import Hearing, Told
     from observatory.bus.talk.mail import Inbox, Sent
+    from observatory.bus.talk.visits import Taken
     from observatory.model.clock import Clock
     from observatory.model.event import EventKind
-    from observatory.model.message import Reply
+    from observatory.model.message import NewMessage, Reply
+    from observatory.model.ticket import Ticket
 
 
 class TalkCalls(TaskCalls):
     """The part of `Bus` that is about conversation."""
 
-    def __init__(self, partitions: Partitions, name: str, clock: Clock, blobs: BlobStore | None = None) -> None:
+    def __init__(
+        self,
+        partitions: Partitions,
+        name: str,
+        clock: Clock,
+        blobs: BlobStore | None = None,
+        *,
+        many_inboxes: bool = False,
+    ) -> None:
         super().__init__(partitions, name, clock, blobs)
+        self._many_inboxes = many_inboxes
+        self._mailbell = Doorbell(partitions, lambda keys: keys.notify)
+        self._rung: dict[int | None, RungPostman] = {}
         self._mails: dict[int | None, Mail] = {}
         self._broadcasts: Broadcasts | None = None
         self._requests = Requests(partitions, name, clock, self._publish_request, blobs=blobs)
@@ -106,6 +126,7 @@ class TalkCalls(TaskCalls):
         type: str = "",  # noqa: A002 - the field's name on the wire
         ttl: float = DEFAULT_TTL_S,
         id: str | None = None,  # noqa: A002 - the field's name on the wire
+        sender: str | None = None,
         correlation_id: str = "",
         reply_to: str = "",
     ) -> Sent:
@@ -117,6 +138,7 @@ class TalkCalls(TaskCalls):
             type: What kind of message it is.
             ttl: Seconds from arrival after which it is dropped unread, with an event.
             id: Message id; made here if not given. Sending an id again is answered, not repeated.
+            sender: Who sends; the bus's name by default.
             correlation_id: Ties a family of tasks and messages together.
             reply_to: Where an answer is expected.
 
@@ -124,12 +146,58 @@ class TalkCalls(TaskCalls):
             BusBusyError: The mailbox is at its bound; nothing was added.
         """
         return await self._mail_of(agent).send(
-            agent, payload, type=type, ttl=ttl, id=id, correlation_id=correlation_id, reply_to=reply_to
+            agent,
+            payload,
+            type=type,
+            ttl=ttl,
+            id=id,
+            sender=sender,
+            correlation_id=correlation_id,
+            reply_to=reply_to,
         )
 
-    def inbox(self, agent: str, *, lease_s: float = MAIL_LEASE_S) -> Inbox:
-        """Return the mailbox of a local agent, to iterate over; each message waits for `ack`."""
-        return self._mail_of(agent).inbox(agent, lease_s=lease_s)
+    async def post(self, message: NewMessage) -> Sent:
+        """Send one message that is complete with its id; see `send_message`."""
+        return await self._mail_of(message.to).send_message(message)
+
+    def inbox(self, agent: str, *, window: int = WINDOW, lease_s: float = MAIL_LEASE_S) -> Inbox:
+        """Return the mailbox of a local agent, to iterate over; each message waits for `ack`.
+
+        Args:
+            agent: Whose mailbox.
+            window: Messages held unacknowledged at most; at that many it reads no further.
+            lease_s: Seconds of silence after which another reader may take over what this one holds.
+        """
+        return self._mail_of(agent).inbox(agent, window=window, lease_s=lease_s)
+
+    async def collect(self, agent: str, *, limit: int = 100) -> list[Taken]:
+        """Take messages of *agent* along without staying; see `visits`. What is not acknowledged in time is read again.
+
+        Args:
+            agent: Whose mailbox.
+            limit: Messages at most.
+        """
+        check_agent("agent", agent)
+        return await visits.collect(self.partitions.of(agent), agent, limit, blobs=self.blobs)
+
+    async def acknowledge(self, agent: str, receipts: Sequence[str]) -> list[str]:
+        """Acknowledge what `collect` brought, by receipt: `done`, `gone` or `lost` for each."""
+        check_agent("agent", agent)
+        return await visits.acknowledge(self.partitions.of(agent), agent, receipts)
+
+    async def tickets(self, ident: str) -> list[Ticket]:
+        """Return what became of the task, or of the message in each mailbox, whose id is *ident*; none if unknown."""
+        # A message that became a dead letter has the record of a task as well.
+        found, record = await asyncio.gather(tickets_of(self.partitions, ident), self.record(ident))
+        return found or ([] if record is None else [ticket_of(record)])
+
+    def hear_mail(self, heard: Heard) -> None:
+        """Call *heard* with `mail` and an agent whenever somebody sends by the bus client; bells may be lost."""
+        self._mailbell.listen(heard)
+
+    def unhear_mail(self, heard: Heard) -> None:
+        """Do not call *heard* any more."""
+        self._mailbell.unlisten(heard)
 
     async def broadcast(
         self,
@@ -189,6 +257,7 @@ class TalkCalls(TaskCalls):
 
     async def _close_talk(self) -> None:
         """Send what is under way, give back what was read, and close the connections."""
+        await self._mailbell.close()
         await self._requests.close()
         if self._broadcasts is not None:
             await self._broadcasts.close()
@@ -198,9 +267,21 @@ class TalkCalls(TaskCalls):
     def _mail_of(self, agent: str) -> Mail:
         partition = self.partitions.of(agent)
         if (mail := self._mails.get(partition.number)) is None:
-            mail = Mail(partition.link, partition.keys, self.name, self.clock, blobs=self.blobs)
+            postman = self._rung_postman(partition) if self._many_inboxes else None
+            mail = Mail(partition.link, partition.keys, self.name, self.clock, blobs=self.blobs, postman=postman)
             self._mails[partition.number] = mail
         return mail
+
+    def _rung_postman(self, partition: Partition) -> RungPostman:
+        if not self._rung:
+            self._mailbell.listen(self._mail_rang)
+        postman = self._rung[partition.number] = RungPostman(partition.link, self.clock)
+        return postman
+
+    def _mail_rang(self, word: str, agent: str) -> None:
+        partition = self.partitions.of(agent)
+        if word == "mail" and (postman := self._rung.get(partition.number)) is not None:
+            postman.ring(partition.keys.mailbox(agent))
 
     def _all_agents(self) -> Broadcasts:
         if self._broadcasts is None:

@@ -127,6 +127,7 @@ class Mail:
         blobs: Where large payloads are; None for nowhere.
         consumer: Name of this process as a reader of mailboxes. One is made that is never used again; give a lasting
             one only where no second process uses it: then what its former life left is read first, at once.
+        postman: Who reads the mailboxes; one that waits at all of them by default.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class Mail:
         *,
         blobs: BlobStore | None = None,
         consumer: str = "",
+        postman: Postman | None = None,
     ) -> None:
         self._link = link
         self._keys = keys
@@ -145,7 +147,7 @@ class Mail:
         self._clock = clock
         self._blobs = blobs
         self._outgoing = Batcher(self._send)
-        self._postman = Postman(link, clock, consumer)
+        self._postman = postman or Postman(link, clock, consumer)
 
     async def send(
         self,
@@ -337,6 +339,10 @@ class Inbox:
         free = self._window - len(self._held)
         return 0 if self._closed or free < (self._window + 1) // 2 else free
 
+    def holding(self, entry_id: str) -> Letter | None:
+        """Return the message of this entry if this reader holds it."""
+        return self._held.get(entry_id)
+
     @property
     def holds(self) -> Sequence[Letter]:
         """What this reader holds by the engine's books."""
@@ -394,7 +400,7 @@ class Inbox:
         was_full = not self.room
         self.taken_over(letter)
         if was_full and self.room:
-            self._postman.changed()
+            self._postman.has_room(self)
 
 
 def check_agent(name: str, agent: str) -> None:

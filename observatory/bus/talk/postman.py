@@ -65,6 +65,8 @@ class Postman:
         consumer: Name in the groups; one that is never used again if empty.
     """
 
+    most_boxes = MAX_MAILBOXES
+
     def __init__(self, link: Link, clock: Clock, consumer: str = "") -> None:
         self.consumer = consumer or f"inbox@{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._link = link
@@ -91,9 +93,9 @@ class Postman:
             raise BusError("the bus is closed")
         if self._boxes.setdefault(box.stream, box) is not box:
             raise UsageError(f"agent: this process reads the mailbox of {box.agent} already", "share that inbox")
-        if len(self._boxes) > MAX_MAILBOXES:
+        if len(self._boxes) > self.most_boxes:
             del self._boxes[box.stream]
-            raise UsageError(f"agent: a process reads {MAX_MAILBOXES} mailboxes at most", "start another")
+            raise UsageError(f"agent: a process reads {self.most_boxes} mailboxes at most", "start another")
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run(), name="observatory-postman")
             self._running.add_done_callback(self._stopped)
@@ -133,6 +135,10 @@ class Postman:
         if word == b"broken":
             raise BusError(f"message {line(letter.id)} to {letter.to} cannot be buried", KEY_HINT)
         return word.decode()
+
+    def has_room(self, _box: Inbox) -> None:
+        """Look again at what there is to read: a box that was full is not."""
+        self.changed()
 
     def changed(self) -> None:
         """Look again at what there is to read."""
@@ -225,8 +231,7 @@ class Postman:
     def _tended(self, box: Inbox, answer: Reply) -> None:
         problem, made, cursor, rows, lost = answer
         if problem:
-            del self._boxes[box.stream]
-            box.fail(BusError(f"the mailbox {box.stream} cannot be read: {line(problem.decode('utf-8', 'replace'))}"))
+            self._refuse(box, problem)
             return
         if made and box.is_made:
             log.warning("the mailbox of %s was deleted under its reader; what was in it is lost", box.agent)
@@ -237,13 +242,14 @@ class Postman:
         for ident, flat, deliveries in rows:
             box.deliver(ident.decode(), flat, deliveries)
 
+    def _refuse(self, box: Inbox, problem: bytes) -> None:
+        del self._boxes[box.stream]
+        box.fail(BusError(f"the mailbox {box.stream} cannot be read: {line(problem.decode('utf-8', 'replace'))}"))
+
     async def _read(self, reader: WaitingReader) -> None:
         boxes = [box for box in self._boxes.values() if box.is_made and box.room]
         if not boxes:
-            if self._boxes and all(box.is_made for box in self._boxes.values()):
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), self._patience_ms() / 1000)
-            self._changed.clear()
+            await self._wait_for_change()
             return
         reply = await reader.read(lambda: self._question(boxes))
         for stream, rows in reply or ():
@@ -251,6 +257,12 @@ class Postman:
             if (box := self._boxes.get(stream.decode())) is not None:
                 for ident, flat in rows:
                     box.deliver(ident.decode(), flat, 1)
+
+    async def _wait_for_change(self) -> None:
+        if self._boxes and all(box.is_made for box in self._boxes.values()):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._patience_ms() / 1000)
+        self._changed.clear()
 
     def _question(self, boxes: Iterable[Inbox]) -> Sequence[Argument]:
         streams = [box.stream for box in boxes]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from observatory.bus.base import Connected
 from observatory.bus.partitions import everywhere
-from observatory.bus.payloads.blobs import most_bytes, stowed
+from observatory.bus.payloads.blobs import fetched, most_bytes, stowed
 from observatory.bus.payloads.payload import Payload, written
 from observatory.bus.reads import browse
 from observatory.bus.tasks.outbox import Order, Outbox
@@ -19,7 +19,7 @@ from observatory.bus.tasks.publishers import Publishers, deciding
 from observatory.model.errors import BusUnreachableError, UsageError
 from observatory.model.retention import Retention
 from observatory.model.snapshot import LinkState
-from observatory.model.task import DEFAULT_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord
+from observatory.model.task import DEFAULT_TTL_S, SHARED, Lane, NewTask, Priority, TaskRecord, TaskResult
 from observatory.model.text import line
 from observatory.model.wire import pairs
 
@@ -214,6 +214,18 @@ class TaskCalls(Connected):
         for partition in self.partitions.nearest_first(task_id):
             if (found := await browse.record(partition.link, task_id)) is not None:
                 return found
+        return None
+
+    async def result(self, task_id: str) -> TaskResult | None:
+        """Return how a task ended and what its handler returned; None if the bus remembers nothing of it.
+
+        Raises:
+            BlobError: The result is large, and cannot be had from the blob store.
+        """
+        for partition in self.partitions.nearest_first(task_id):
+            if (found := await browse.result(partition.link, task_id)) is not None:
+                body, kind = await fetched(self.blobs, found.payload, found.content_type)
+                return replace(found, payload=body, content_type=kind)
         return None
 
     async def _set_pause(self, lanes: list[Lane], till: int) -> None:

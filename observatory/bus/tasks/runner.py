@@ -59,13 +59,8 @@ class Runner:
         delivery.began = self.bus.clock.monotonic()
         task = delivery.task
         handler = self.handlers.get(task.type) or self.handlers.get(ANY_TYPE)
-        for wrong, reason, told in (
-            (delivery.problem, Reason.MALFORMED, delivery.problem),
-            (delivery.poison, Reason.POISON, f"delivered {delivery.deliveries} times and never settled"),
-            (len(task.payload) > MAX_FOREIGN_PAYLOAD, Reason.TOO_LARGE, f"{len(task.payload)} bytes"),
-        ):
-            if wrong:
-                return self._settlement(delivery, Outcome.DEAD, reason, told)
+        if (wrong := unfit(delivery)) is not None:
+            return wrong
         if handler is None:
             return self._settlement(delivery, Outcome.DEAD, Reason.NO_HANDLER, f"no handler for {task.type!r}")
         try:
@@ -119,32 +114,62 @@ class Runner:
     def _failed(
         self, delivery: Delivery, error: BaseException, message: str, reason: Reason, delays: tuple[float, ...]
     ) -> Settlement:
-        attempt = delivery.task.attempt
-        if attempt > len(delays):
-            return replace(self._settlement(delivery, Outcome.DEAD, reason, message), digest=_digest(error))
-        wait = delays[attempt - 1] * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
-        return replace(self._settlement(delivery, Outcome.RETRY, "", message), delay_s=wait)
+        settlement = failed(delivery, message, reason, delays, ran_ms=self._ran_ms(delivery))
+        return replace(settlement, digest=_digest(error)) if settlement.outcome is Outcome.DEAD else settlement
 
     def _settlement(
         self, delivery: Delivery, outcome: Outcome, reason: Reason | str = "", message: str = ""
     ) -> Settlement:
-        task = delivery.task
-        ran_s = 0.0 if delivery.began is None else self.bus.clock.monotonic() - delivery.began
-        return Settlement(
-            delivery.stream,
-            task.entry_id,
-            delivery.deliveries,
-            outcome,
-            task.id,
-            task.type,
-            task.attempt,
-            round(ran_s * 1000),
-            reason=reason,
-            message=message,
-            reply_to=task.reply_to,
-            correlation_id=task.correlation_id,
-            ordering_key=task.ordering_key,
-        )
+        return settlement_of(delivery, outcome, reason, message, ran_ms=self._ran_ms(delivery))
+
+    def _ran_ms(self, delivery: Delivery) -> int:
+        return 0 if delivery.began is None else round((self.bus.clock.monotonic() - delivery.began) * 1000)
+
+
+def settlement_of(
+    delivery: Delivery, outcome: Outcome, reason: Reason | str = "", message: str = "", *, ran_ms: int = 0
+) -> Settlement:
+    """Return how *delivery* is to be settled."""
+    task = delivery.task
+    return Settlement(
+        delivery.stream,
+        task.entry_id,
+        delivery.deliveries,
+        outcome,
+        task.id,
+        task.type,
+        task.attempt,
+        ran_ms,
+        reason=reason,
+        message=message,
+        reply_to=task.reply_to,
+        correlation_id=task.correlation_id,
+        ordering_key=task.ordering_key,
+    )
+
+
+def failed(
+    delivery: Delivery, message: str, reason: Reason, delays: tuple[float, ...], *, ran_ms: int = 0
+) -> Settlement:
+    """Return how an attempt is to be settled that failed: again after one of *delays*, or never where none is left."""
+    attempt = delivery.task.attempt
+    if attempt > len(delays):
+        return settlement_of(delivery, Outcome.DEAD, reason, message, ran_ms=ran_ms)
+    wait = delays[attempt - 1] * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
+    return replace(settlement_of(delivery, Outcome.RETRY, "", message, ran_ms=ran_ms), delay_s=wait)
+
+
+def unfit(delivery: Delivery) -> Settlement | None:
+    """Return how a delivery is to be settled that no handler must see; None if it is fit."""
+    size = len(delivery.task.payload)
+    for wrong, reason, told in (
+        (delivery.problem, Reason.MALFORMED, delivery.problem),
+        (delivery.poison, Reason.POISON, f"delivered {delivery.deliveries} times and never settled"),
+        (size > MAX_FOREIGN_PAYLOAD, Reason.TOO_LARGE, f"{size} bytes"),
+    ):
+        if wrong:
+            return settlement_of(delivery, Outcome.DEAD, reason, told)
+    return None
 
 
 def _message(error: BaseException) -> str:
