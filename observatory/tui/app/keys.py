@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -35,9 +37,12 @@ class OrderedKeys(App[int]):
         self._holder: MessagePump | None = None
         self._screen_seen: object = None
         self._looking = False
+        self.touched_at = -math.inf
 
     async def on_event(self, event: events.Event) -> None:
         """Hold keys and pasted text that come while another key is carried out."""
+        if isinstance(event, events.InputEvent):
+            self.touched_at = time.monotonic()
         if not isinstance(event, (events.Key, events.Paste)) or event.is_forwarded or self._leaves(event):
             await super().on_event(event)
         elif self._holder is not None:

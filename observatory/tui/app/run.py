@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from observatory.tui.terminal.guard import Terminal
+from observatory.tui.terminal.tidy import Tidier
 
 if TYPE_CHECKING:
     from observatory.tui.app.main import ObservatoryApp
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
 
 def run_app(app: ObservatoryApp) -> int:
     """Run *app* in a loop of its own until it ends; see `run_app_async`."""
-    import asyncio  # noqa: PLC0415 - only for a caller that has no loop
-
     return asyncio.run(run_app_async(app))
 
 
@@ -23,9 +23,13 @@ async def run_app_async(app: ObservatoryApp) -> int:
     Returns:
         Exit code: 0 for a quit, 1 for a crash, 128 + signal for SIGTERM, SIGHUP and a terminal that went away.
     """
-    terminal = Terminal(app)
+    terminal, tidier = Terminal(app), Tidier(app.desk.clock, lambda: app.touched_at)
     app.desk.stagger_s = min(0.04, app.desk.refresh_s / 20)
-    app.when_painted = terminal.settle_memory
-    with terminal.guarded():
-        await app.run_async()
+    app.when_painted = tidier.settle
+    tidying = asyncio.create_task(tidier.keep_tidy(), name="observatory-tidy")
+    try:
+        with terminal.guarded():
+            await app.run_async()
+    finally:
+        tidying.cancel()
     return terminal.exit_code

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -61,13 +60,6 @@ class Terminal:
                 watch.cancel()
             for number in numbers:
                 loop.remove_signal_handler(number)
-
-    @staticmethod
-    def settle_memory() -> None:
-        """Take what start-up allocated out of the collector's sight: full collections stall a frame by 100 ms."""
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 50, 100)
 
     def _leave(self, number: int) -> None:
         """End the app in order, and without order if that takes too long."""
