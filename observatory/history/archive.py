@@ -10,10 +10,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from observatory.history.files import replace_file
+from observatory.files import write_atomically
+from observatory.history.files import sync_folder
 from observatory.history.index_file import DamagedError
 from observatory.history.segment import EVENTS, INDEX, Segment
 from observatory.model.books import Books
+from observatory.model.timeline import Gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,21 +25,6 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A time of which events are missing.
-
-    Attributes:
-        from_ms: Its beginning, ms of server time.
-        to_ms: Its end.
-        why: In words.
-    """
-
-    from_ms: int
-    to_ms: int
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +125,8 @@ class Archive:
             "segments": [asdict(one) for one in manifest.segments],
             "gaps": [asdict(one) for one in manifest.gaps],
         }
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(self.folder / MANIFEST, json.dumps(document, indent=1).encode())
+        write_atomically(self.folder / MANIFEST, json.dumps(document, indent=1))
+        sync_folder(self.folder)
 
     def stamp(self) -> int:
         """Return something that changes when the manifest is replaced; 0 where there is none."""

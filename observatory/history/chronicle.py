@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from observatory.history.archive import Gap
     from observatory.history.stretch import Stretch
     from observatory.model.event import Event
+    from observatory.model.timeline import Gap
 
 EXACT_MS: Final = 600_000
 """Widest range, in ms, whose events are counted one by one; wider ones by whole seconds."""

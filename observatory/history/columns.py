@@ -27,7 +27,7 @@ WORDS: Final = ("kind", "task", "type", "lane", "agent", "reason", "detail")
 
 SCHEMA: Final = pa.schema(
     [
-        ("at", pa.timestamp("ms", "UTC")),
+        ("ts", pa.timestamp("ms")),
         ("ahead", pa.int64()),
         ("seq", pa.int64()),
         ("place", pa.int32()),
@@ -43,7 +43,7 @@ SCHEMA: Final = pa.schema(
         ("detail", _WORD),
     ]
 )
-"""`at` is server time. The id is `<at + ahead>-<seq>`, with `.<place>` where it is not 0 and `@<partition>` where that
+"""`ts` is server time in UTC, without a zone, which not every tool can read. The id is `<ts + ahead>-<seq>`, with `.<place>` where it is not 0 and `@<partition>` where that
 is not negative; `ahead` is 0 unless a clock jumped."""
 
 _PARTS: Final = 8
@@ -132,7 +132,7 @@ def _table(
 
     return pa.Table.from_arrays(
         [
-            pa.array(at[entry_of], pa.int64()).cast(SCHEMA.field("at").type),
+            pa.array(at[entry_of], pa.int64()).cast(SCHEMA.field("ts").type),
             pa.array((ms - at)[entry_of], pa.int64()),
             pa.array(seq[entry_of], pa.int64()),
             pa.array(place, pa.int32()),
@@ -186,7 +186,7 @@ def _integer(text: str) -> int | None:
 
 def times_of(table: pa.Table) -> Any:  # noqa: ANN401 - an array of numpy
     """Return the server time of each event in ms, as an array of integers."""
-    return table.column("at").cast(pa.int64()).to_numpy()
+    return table.column("ts").cast(pa.int64()).to_numpy()
 
 
 def coded(table: pa.Table, name: str) -> pa.DictionaryArray:
@@ -248,7 +248,7 @@ def table_of(events: Iterable[Event]) -> pa.Table:
     facts = list(events)
     orders = [event_order(fact.id) for fact in facts]
     given: dict[str, Iterable[Any]] = {
-        "at": [fact.ts_ms for fact in facts],
+        "ts": [fact.ts_ms for fact in facts],
         "ahead": [order[0] - fact.ts_ms for order, fact in zip(orders, facts, strict=True)],
         "seq": [order[1] for order in orders],
         "place": [order[3] for order in orders],

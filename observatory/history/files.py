@@ -9,20 +9,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put *data* into *path* in one step, with rights 0600, and bring it to the disk.
-
-    Raises:
-        OSError: It cannot be written; what was there before is still there.
-    """
-    part = path.with_name(f".{path.name}.new")
-    with create(part) as sink:
-        sink.write(data)
-        to_disk(sink)
-    part.replace(path)
-    sync_folder(path.parent)
-
-
 def create(path: Path) -> IO[bytes]:
     """Open a file to write that nobody else may read; what was in it is gone.
 

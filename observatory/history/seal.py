@@ -15,11 +15,12 @@ import numpy as np
 
 from observatory.bus.keys import day_of, shifted
 from observatory.bus.reads.log_pages import before_ms, day_log, days_of, drop_day, now_ms, page_of_log
-from observatory.history.archive import Gap, Sealed
+from observatory.history.archive import Sealed
 from observatory.history.columns import in_order, order_of, read_page, unified
 from observatory.history.segment import SegmentWriter
 from observatory.history.stretch import Cache
 from observatory.model.task import EntryId
+from observatory.model.timeline import Gap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -25,15 +25,16 @@ INDEX: Final = ".index"
 PART: Final = ".part"
 """Behind the name of a file that is being written."""
 
-_BY_DELTA: Final = ("at", "took_ms")
-_OPTIONS: Final = {
+_BY_DELTA: Final = ("ts", "took_ms")
+PARQUET: Final = {
     "compression": "zstd",
     "compression_level": 3,
     "use_dictionary": [name for name in SCHEMA.names if name not in _BY_DELTA],
     "column_encoding": dict.fromkeys(_BY_DELTA, "DELTA_BINARY_PACKED"),
-    "write_statistics": ["at", "kind"],
+    "write_statistics": ["ts", "kind"],
     "store_schema": False,
 }
+"""How events are written: 12 bytes each, and readable for every tool that knows Parquet."""
 
 
 class Segment(Stretch):
@@ -133,7 +134,7 @@ class SegmentWriter:
         self._paths = {kind: folder / f"{name}{kind}" for kind in (EVENTS, INDEX)}
         self._folder = folder
         self._sink = create(self._part(EVENTS))
-        self._writer = pq.ParquetWriter(self._sink, SCHEMA, **_OPTIONS)
+        self._writer = pq.ParquetWriter(self._sink, SCHEMA, **PARQUET)
 
     def add(self, table: pa.Table) -> None:
         """Take in events, all newer than those before."""
