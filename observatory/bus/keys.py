@@ -135,6 +135,21 @@ class Keys:
         return f"{self.prefix}:retention"
 
     @property
+    def history(self) -> str:
+        """Hash of what is recorded of the bus: field `id` names its archive."""
+        return f"{self.prefix}:history"
+
+    @property
+    def recorder(self) -> str:
+        """Lease of the one recorder: token, with an expiry."""
+        return f"{self.prefix}:history:recorder"
+
+    @property
+    def bookmarks(self) -> str:
+        """Hash of the times that somebody wants to find again: id → JSON."""
+        return f"{self.prefix}:bookmarks"
+
+    @property
     def heartbeats(self) -> str:
         """Stream of beats."""
         return f"{self.prefix}:heartbeats"

@@ -49,6 +49,7 @@ _PARTS = {
     "job_wish": ("clock", "job_wish"),
     "jobs": ("clock", "jobs"),
     "job_done": ("clock", "job_done"),
+    "lease": ("clock", "lease"),
     "census": ("clock", "census"),
     "census_delayed": ("clock", "census_delayed"),
 }

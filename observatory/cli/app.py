@@ -12,8 +12,11 @@ from observatory.model.errors import SettingsError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Awaitable, Callable
 
+    from observatory.history.source import PastSource
     from observatory.settings import Settings
+    from observatory.tui.desk import OpenBus
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,6 +51,34 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
     Raises:
         BusUnreachableError: Nothing answers at the start; later that is a banner, not an end.
     """
+    contexts = Contexts(args, settings, url, context)
+    return _run_app(args, settings, contexts.first, contexts)
+
+
+def show_past(args: argparse.Namespace, source: PastSource, settings: Settings) -> int:
+    """Run the full-screen app on a recording until it is left, and return its exit code.
+
+    Args:
+        args: The command line.
+        source: The past.
+        settings: How it is shown.
+    """
+
+    async def first() -> OpenBus:
+        from observatory.history.no_actions import NoActions
+        from observatory.tui.desk import OpenBus
+
+        return OpenBus(source.origin, source, NoActions(), read_only=True)
+
+    return _run_app(args, settings, first)
+
+
+def _run_app(
+    args: argparse.Namespace,
+    settings: Settings,
+    first: Callable[[], Awaitable[OpenBus]],
+    contexts: Contexts | None = None,
+) -> int:
     import asyncio
 
     unkept: list[SettingsError] = []
@@ -65,9 +96,8 @@ def open_screen(args: argparse.Namespace, url: str, settings: Settings, *, conte
         from observatory.settings.keymap import keymap
         from observatory.tui.app import ObservatoryApp, run_app_async
 
-        contexts = Contexts(args, settings, url, context)
         app = ObservatoryApp(
-            await contexts.first(),
+            await first(),
             themes=themes(),
             theme=settings.theme,
             contexts=contexts,

@@ -33,6 +33,9 @@ from observatory.cli import (
     migrate,
     pending,
     places,
+    query,
+    record,
+    recordings,
     send,
     snapshot,
     status,
@@ -54,6 +57,7 @@ EXIT_INTERRUPTED = 130
 VERBS = (
     *(demo, status, lanes, pending, agents, tasks, tail, dlq, send, gateway, deliver, migrate),
     *(change, places, jobs),
+    *(record, recordings, query),
     *(alerts, check, snapshot, metrics, doctor, audit, engine, acl, themes, keys, config, web, bench),
 )
 """Modules that each register a verb, in the order of the help page."""

@@ -6,7 +6,8 @@ Nothing here knows a verb, and nothing here is slow to import: `--help` must not
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, NoReturn
+import re
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from observatory.model.errors import UsageError
 
@@ -21,7 +22,14 @@ SETTING_FLAGS = ("url", "context", "prefix", "data_dir", "read_only", "theme")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose refusals are `UsageError`, so that one place words every error."""
+    """An argument parser whose refusals are `UsageError`, so that one place words every error.
+
+    What begins with a minus and a digit, such as `-5m`, is a value and no flag.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - those of its parent
+        super().__init__(*args, **options)
+        self._negative_number_matcher = re.compile(r"-\d")
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.

@@ -18,6 +18,7 @@ from observatory.model.books import Books
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -138,6 +139,12 @@ class Chronicle:
                     if len(found) >= most:
                         return found
         return found
+
+    def files(self) -> tuple[list[Path], list[pa.Table]]:
+        """Return where all events are: Parquet files, and tables of those that stand in no file of their own."""
+        files = [stretch.path for stretch in self.stretches if stretch.path is not None]
+        rest = [table for stretch in self.stretches if stretch.path is None for table in stretch.tables()]
+        return files, rest
 
     def edges(self, from_ms: int, to_ms: int, buckets: int) -> Any:  # noqa: ANN401 - an array of numpy
         """Return the bounds, in ms, of *buckets* nearly equal parts of a range; of a wide one in whole seconds."""

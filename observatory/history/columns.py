@@ -43,8 +43,11 @@ SCHEMA: Final = pa.schema(
         ("detail", _WORD),
     ]
 )
-"""`ts` is server time in UTC, without a zone, which not every tool can read. The id is `<ts + ahead>-<seq>`, with `.<place>` where it is not 0 and `@<partition>` where that
-is not negative; `ahead` is 0 unless a clock jumped."""
+"""`ts` is server time in UTC, without a zone, which not every tool can read.
+
+The id is `<ts + ahead>-<seq>`, with `.<place>` where it is not 0 and `@<partition>` where that is not negative; `ahead`
+is 0 unless a clock jumped.
+"""
 
 _PARTS: Final = 8
 _RUN: Final = "\x1f"

@@ -185,10 +185,10 @@ def _members(data: pa.Buffer) -> Iterator[tuple[str, pa.Buffer]]:
 
 def _about(path: Path, members: Mapping[str, pa.Buffer]) -> About:
     try:
-        document = json.loads(bytes(members[_ABOUT]))
+        document: dict[str, Any] = json.loads(bytes(members[_ABOUT]))
         version = document["version"] if document["format"] == _FORMAT else None
     except (ValueError, LookupError, TypeError):
-        version = None
+        document, version = {}, None
     if version is None:
         raise ObservatoryError(f"{path} is no recording", "make one with `observatory export`")
     while version in _MIGRATIONS:

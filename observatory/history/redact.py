@@ -92,7 +92,10 @@ class Redactor:
             at_ms=books.at_ms,
             processes={self._word("agent", name): one for name, one in books.processes.items()},
             paused={self.scrub(lane): until for lane, until in books.paused.items()},
-            alerts={self.scrub(ident): Firing(*map(self._any, one)) for ident, one in books.alerts.items()},
+            alerts={
+                self.scrub(ident): Firing(one.severity, one.since_ms, self.scrub(one.text))
+                for ident, one in books.alerts.items()
+            },
             lanes={
                 self.scrub(lane): sample._replace(groups=())
                 for lane, sample in books.lanes.items()
@@ -106,9 +109,6 @@ class Redactor:
             return text
         found = _TOKEN.sub(lambda token: self._token(token[0]), text)
         return found if found != text or len(self._everywhere) > 5_000 else self._inside(text)
-
-    def _any(self, value: object) -> object:
-        return self.scrub(value) if isinstance(value, str) else value
 
     def _token(self, token: str) -> str:
         if token in self._everywhere:

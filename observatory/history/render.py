@@ -189,8 +189,9 @@ class Moment:
             known = [self.books.processes[name] for name in processes.get(agent, ())]
             here = [one for one in known if one.state == "up"]
             said = here or sorted(known, key=lambda one: one.since_ms)[-1:]
-            at_work = max(running.get(agent, ()), key=lambda one: (one[1].since_ms, one[0]), default=None)
-            ident, task = (at_work[0], at_work[1]) if at_work else ("", None)
+            at_work = sorted(running.get(agent, ()), key=lambda one: (one[1].since_ms, one[0]))[-1:]
+            ident = at_work[0][0] if at_work else ""
+            current = at_work[0][1] if at_work else None
             vitals = next((_json(self.books.vitals.get(name, "")) for name in processes.get(agent, ())), {})
             gone = said and said[0].state != "up"
             done, failed = window.agent_rates(agent)
@@ -198,10 +199,10 @@ class Moment:
                 name=agent,
                 state=_STATES[said[0].state] if said else None,
                 last_seen_s=max(self.at_ms - said[0].seen_ms, 0) / 1000 if gone else None,
-                status=str(vitals.get("status", "")) or ("running" if task else "" if gone else "idle"),
+                status=str(vitals.get("status", "")) or ("running" if current else "" if gone else "idle"),
                 task=ident,
-                task_age_s=max(self.at_ms - task.since_ms, 0) / 1000 if task else None,
-                task_type=task.type if task else "",
+                task_age_s=max(self.at_ms - current.since_ms, 0) / 1000 if current else None,
+                task_type=current.type if current else "",
                 pending=len(running.get(agent, ())),
                 done=sum(one.done for one in said),
                 failed=sum(one.failed for one in said),

@@ -15,6 +15,7 @@ from observatory.history.index_file import DamagedError, read_index, write_index
 from observatory.history.stretch import Cache, Stretch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from observatory.history.index import Index
@@ -46,15 +47,24 @@ class Segment(Stretch):
         events: The bytes of its Parquet file.
         index: The bytes of its index.
         span: How many events it holds, and their least and greatest time, where that is known without its index.
+        path: The Parquet file, where it is one of its own.
     """
 
     def __init__(
-        self, name: str, cache: Cache, events: pa.Buffer, index: memoryview, span: tuple[int, int, int] | None = None
+        self,
+        name: str,
+        cache: Cache,
+        events: pa.Buffer,
+        index: memoryview,
+        span: tuple[int, int, int] | None = None,
+        *,
+        path: Path | None = None,
     ) -> None:
         super().__init__(name, cache)
         self._events = events
         self._index = index
         self._span = span
+        self._path = path
         self._read: Index | None = None
         self._file: pq.ParquetFile | None = None
 
@@ -69,7 +79,16 @@ class Segment(Stretch):
             events, index = (pa.memory_map(str(folder / f"{name}{kind}")).read_buffer() for kind in (EVENTS, INDEX))
         except OSError as error:
             raise DamagedError(f"segment {name} cannot be opened", str(error.strerror or error)) from error
-        return cls(name, cache, events, memoryview(index), span)
+        return cls(name, cache, events, memoryview(index), span, path=folder / f"{name}{EVENTS}")
+
+    @property
+    def path(self) -> Path | None:
+        """The Parquet file of its events; None inside of a recording."""
+        return self._path
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield all events at once, as they are read fastest."""
+        yield pq.read_table(pa.BufferReader(self._events)).cast(SCHEMA)
 
     @property
     def rows(self) -> int:

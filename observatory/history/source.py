@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, TypeVar
 from observatory.history import lists
 from observatory.history.marks import marks_of
 from observatory.history.render import Moment
+from observatory.model.difference import difference
 from observatory.model.engine import EngineReport
 from observatory.model.listing import MOST_SEARCHED
 from observatory.model.timeline import Density
 from observatory.model.trace import Clues, trace_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
     from observatory.bus.keys import Keys
     from observatory.history.chronicle import Chronicle
+    from observatory.history.sql import Answer
     from observatory.model.dead_letter import DeadLetter
+    from observatory.model.difference import Changed
     from observatory.model.event import Event
     from observatory.model.listing import (
         AgentDetail,
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
         TaskRow,
     )  # fmt: skip
     from observatory.model.snapshot import Snapshot
-    from observatory.model.timeline import Gap, Mark
+    from observatory.model.timeline import Bookmark, Gap, Mark
     from observatory.model.trace import Trace
 
 Answer = TypeVar("Answer")
@@ -55,9 +58,22 @@ class PastSource:
         keys: Key names of the bus that it is of.
         origin: Where it comes from, for people: a file, or the bus.
         at_ms: Where the playhead stands first; at the end if None.
+        read_on: Returns the past with what has come since; None where nothing can come.
+        bookmarks: Times that somebody wanted to find again, as far as they came with it.
     """
 
-    def __init__(self, chronicle: Chronicle, keys: Keys, *, origin: str, at_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        chronicle: Chronicle,
+        keys: Keys,
+        *,
+        origin: str,
+        at_ms: int | None = None,
+        read_on: Callable[[], Awaitable[Chronicle]] | None = None,
+        bookmarks: tuple[Bookmark, ...] = (),
+    ) -> None:
+        self.bookmarks = bookmarks
+        self._read_on = read_on
         self._chronicle = chronicle
         self._keys = keys
         self._origin = origin
@@ -96,10 +112,18 @@ class PastSource:
         """The time where the playhead stands."""
         return self._wanted
 
-    def replace(self, chronicle: Chronicle) -> None:
-        """Go on with a chronicle that knows more; the playhead stays at its time."""
-        self._chronicle = chronicle
-        self._moment, self._row = None, None
+    async def refresh(self) -> None:
+        """Take in what has come since; the playhead stays at its time.
+
+        Raises:
+            BusError: The log cannot be read.
+            DamagedError: The archive is damaged.
+        """
+        if self._read_on is not None:
+            chronicle = await self._read_on()
+            if chronicle is not self._chronicle:
+                self._chronicle = chronicle
+                self._moment, self._row = None, None
 
     def close(self) -> None:
         """Stop the reading thread."""
@@ -212,6 +236,28 @@ class PastSource:
     async def engine(self) -> EngineReport:
         """Return what little is known of the server of then."""
         return EngineReport(at_ms=(await self._now()).at_ms)
+
+    # -- two moments, and SQL --------------------------------------------------------------------------------
+
+    async def difference(self, before_ms: int, after_ms: int) -> tuple[Changed, ...]:
+        """Return what changed from one time to another."""
+        one, two = await self._at(before_ms, None), await self._at(after_ms, None)
+
+        def compare() -> tuple[Changed, ...]:
+            shown = [moment.snapshot(origin=self._origin) for moment in (one, two)]
+            return difference(*shown, lists.dead_letters(one), lists.dead_letters(two))
+
+        return await self._ask(compare)
+
+    async def ask_sql(self, question: str, *, seconds: float) -> Answer:
+        """Answer a question in SQL over all events; see `sql.ask`."""
+        from observatory.history import sql  # noqa: PLC0415 - DuckDB is loaded by whoever asks
+
+        def answer() -> Answer:
+            files, rest = self._chronicle.files()
+            return sql.ask(question, files=files, rest=rest, seconds=seconds)
+
+        return await self._ask(answer)
 
     # -- the timeline ------------------------------------------------------------------------------------------
 

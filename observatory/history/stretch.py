@@ -16,6 +16,7 @@ from observatory.model.reduce import Folding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator
+    from pathlib import Path
 
     from observatory.history.index import Group, Index
     from observatory.model.books import Books
@@ -63,6 +64,16 @@ class Stretch:
         self.cache = cache
         self.later_ms = NEVER_MS
         """Least server time of all that comes after this stretch: no event of it is later than that."""
+
+    @property
+    def path(self) -> Path | None:
+        """The Parquet file of its events; None where they are in no file of their own."""
+        return None
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield all events, as many at a time as are together."""
+        for number in range(len(self.groups)):
+            yield self.read_group(number)
 
     @property
     def index(self) -> Index:

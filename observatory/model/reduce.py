@@ -210,20 +210,22 @@ def _sampled(books: Folding, fact: Row) -> None:
     if not lane:
         books.vitals[agent or reason] = detail
         return
-    states = [task.state for task in books.tasks.values() if task.lane == lane]
-    sample = _lane_sample(detail, ts, states.count(TaskState.QUEUED), states.count(TaskState.RUNNING))
+    sample = _lane_sample(detail, ts)
     if sample is not None:
         books.lanes[lane] = sample
 
 
-def _lane_sample(detail: str, ts: int, queued: int, running: int) -> LaneSample | None:
-    """Read the sample of a lane; None where somebody wrote something else under that name."""
+def lane_sample(sample: LaneSample) -> str:
+    """Write a sample as the detail of a fact."""
+    return json.dumps(sample[1:], separators=(",", ":"))
+
+
+def _lane_sample(detail: str, ts: int) -> LaneSample | None:
+    """Read a sample; None where somebody wrote something else under that name."""
     try:
-        length, waiting, pending, oldest_waiting, oldest_pending, groups = json.loads(detail)
-        return LaneSample(
-            ts, length, waiting, pending, queued, running, oldest_waiting, oldest_pending,
-            tuple((str(name), lag, held, consumers) for name, lag, held, consumers in groups),
-        )  # fmt: skip
+        length, waiting, pending, queued, running, oldest_waiting, oldest_pending, groups = json.loads(detail)
+        told = tuple((str(name), lag, held, consumers) for name, lag, held, consumers in groups)
+        return LaneSample(ts, length, waiting, pending, queued, running, oldest_waiting, oldest_pending, told)
     except (ValueError, TypeError, RecursionError):
         return None
 

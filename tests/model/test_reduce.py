@@ -17,7 +17,7 @@ from observatory.model.reduce import FORGET_AFTER_MS, Books, Folding, fold, redu
 from observatory.model.task import TaskState
 
 _DETAILS = [
-    "", "lag/high: 5 wait", '[9, 4, 2, 1000, null, [["workers", 4, 2, 1]]]', "[[[", "\udcff\x1f", '{"memory": 5}',
+    "", "lag/high: 5 wait", '[9, 4, 2, 3, 2, 1000, null, [["workers", 4, 2, 1]]]', "[[[", "\udcff\x1f", '{"memory": 5}',
 ]  # fmt: skip
 _FACTS = st.builds(
     Event,
