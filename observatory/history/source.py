@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from observatory.model.timeline import Bookmark, Gap, Mark
     from observatory.model.trace import Trace
 
-Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,5 +294,5 @@ class PastSource:
 
         return await self._ask(read)
 
-    async def _ask(self, question: Callable[[], Answer]) -> Answer:
+    async def _ask(self, question: Callable[[], Found]) -> Found:
         return await asyncio.get_running_loop().run_in_executor(self._reader, question)

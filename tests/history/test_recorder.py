@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from observatory.bus.talk.history import add_bookmark, bookmarks, hold_lease, remove_bookmark
 from observatory.history.archive import Archive
@@ -82,11 +82,11 @@ async def test_work_of_foreign_agents_is_in_the_past_too(bus: Bus, plain: redis.
     for _ in range(7):
         plain.xadd(lane, {"id": "x", "type": "deploy"})
     await sample(7, 0)
-    taken = plain.xreadgroup("foreign", "gopher", {lane: ">"}, count=3)[0][1]
+    taken: Any = plain.xreadgroup("foreign", "gopher", {lane: ">"}, count=3)
     await sample(4, 3)
     await bus.publish("deploy", priority="high")
     await sample(5, 3)
-    plain.xack(lane, "foreign", *[entry for entry, _ in taken])
+    plain.xack(lane, "foreign", *[entry for entry, _ in taken[0][1]])
     await sample(5, 0)
     source = await past.source()
     for at_ms, waiting, pending in expected:
