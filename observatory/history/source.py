@@ -244,8 +244,8 @@ class PastSource:
         one, two = await self._at(before_ms, None), await self._at(after_ms, None)
 
         def compare() -> tuple[Changed, ...]:
-            shown = [moment.snapshot(origin=self._origin) for moment in (one, two)]
-            return difference(*shown, lists.dead_letters(one), lists.dead_letters(two))
+            before, after = (moment.snapshot(origin=self._origin) for moment in (one, two))
+            return difference(before, after, lists.dead_letters(one), lists.dead_letters(two))
 
         return await self._ask(compare)
 

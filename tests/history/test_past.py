@@ -67,13 +67,14 @@ async def swarm(bus: Bus, seed: int) -> AsyncIterator[None]:
         await asyncio.gather(publishing, return_exceptions=True)
 
 
-def counted(look: Observation) -> dict[str, tuple[int, int]]:
-    """What the engine itself says of each lane that holds something: how much waits, and how much is pending."""
+def counted(look: Observation) -> dict[str, tuple[int, int]] | None:
+    """What the engine says of each lane that holds something: what waits, what is pending; None if it does not know."""
     found = {}
     for lane in look.lanes:
         group = next((group for group in lane.groups if group.name == WORKERS), None)
         waits, holds = (group.lag, group.pending) if group else (lane.length, 0)
-        assert waits is not None
+        if waits is None:
+            return None
         if waits or holds:
             found[str(lane.lane)] = (waits, holds)
     return found
@@ -110,7 +111,7 @@ async def test_a_snapshot_of_the_past_is_what_the_engine_said_then(bus: Bus, arc
     source = PastSource(chronicle, bus.keys, origin="test")
     compared = 0
     for look in looks:
-        if look.at_ms in stamps:
+        if look.at_ms in stamps or counted(look) is None:
             continue  # the engine was looked at in the middle of a millisecond in which things happened
         past = await source.snapshot(look.at_ms)
         assert told(past) == counted(look)
