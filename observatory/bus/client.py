@@ -7,7 +7,8 @@ import logging
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
+from urllib.parse import urlsplit
 
 from observatory.bus.care.api_keys import ApiKeys
 from observatory.bus.control import Doorbell, Heard
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from observatory.model.snapshot import LinkView
 
 __all__ = ["Bus", "CancelOutcome"]
+
+GATEWAY_SCHEMES = frozenset({"http", "https", "ws", "wss"})
+"""Schemes of addresses that lead through a gateway."""
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +94,9 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
 
         Args:
             url: `redis://`, `unix://`, `redis+sentinel://`, `redis+cluster://`, with TLS `rediss…`, with credentials
-                and database in it. On a cluster a bus that is not there yet is made, with as many partitions as
-                `?partitions=` says, or with equal shares for its nodes.
+                and database in it; or `http://` or `https://` of a gateway, with its key in the password's place. On a
+                cluster a bus that is not there yet is made, with as many partitions as `?partitions=` says, or with
+                equal shares for its nodes.
             prefix: First part of every key.
             name: Who we are; `<user>@<host>` by default.
             clock: Where times come from; the system's by default.
@@ -108,14 +113,16 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
             UsageError: *url* or *prefix* cannot be one.
         """
         chosen = clock or SystemClock()
-        return cls(
-            Partitions(url, prefix, chosen),
-            name or f"{os.environ.get('USER', 'operator')}@{socket.gethostname()}",
-            chosen,
-            BlobStore.open(blobs) if blobs else None,
-            outbox=Path(outbox).expanduser().absolute() if outbox else None,
-            many_inboxes=many_inboxes,
-        )
+        who = name or f"{os.environ.get('USER', 'operator')}@{socket.gethostname()}"
+        store = BlobStore.open(blobs) if blobs else None
+        folder = Path(outbox).expanduser().absolute() if outbox else None
+        if urlsplit(url).scheme in GATEWAY_SCHEMES:
+            from observatory.bus.remote.bus import RemoteBus  # noqa: PLC0415 - who speaks to the engine needs none
+            from observatory.bus.remote.channel import Channel  # noqa: PLC0415
+
+            signature = name or None
+            return cast("Self", RemoteBus(Channel(url, chosen), who, chosen, store, outbox=folder, signature=signature))
+        return cls(Partitions(url, prefix, chosen), who, chosen, store, outbox=folder, many_inboxes=many_inboxes)
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from observatory.model.task import TaskRecord, TaskResult, TaskState
-from observatory.model.wire import pairs
+from observatory.model.wire import pairs, read_dead_letter
 
 if TYPE_CHECKING:
+    from observatory.bus.keys import Keys
     from observatory.bus.links.link import Link
 
 _STATES = frozenset(map(str, TaskState))
@@ -39,3 +40,11 @@ async def result(link: Link, task_id: str) -> TaskResult | None:
     )
     words = (said.get(name, "") for name in ("result_type", "error", "progress"))
     return TaskResult(known, raw.get("result", b""), *words)
+
+
+async def last_error(link: Link, keys: Keys, known: TaskRecord) -> str:
+    """Return why a task died, from its dead letter; empty if it did not, or that is gone."""
+    if known.state is not TaskState.DEAD:
+        return ""
+    rows = await link.command("XRANGE", keys.dead_letters, known.entry_id, known.entry_id)
+    return read_dead_letter(known.entry_id, pairs(rows[0][1])).error if rows else ""

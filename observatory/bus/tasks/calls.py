@@ -225,7 +225,8 @@ class TaskCalls(Connected):
         for partition in self.partitions.nearest_first(task_id):
             if (found := await browse.result(partition.link, task_id)) is not None:
                 body, kind = await fetched(self.blobs, found.payload, found.content_type)
-                return replace(found, payload=body, content_type=kind)
+                error = found.error or await browse.last_error(partition.link, partition.keys, found.record)
+                return replace(found, payload=body, content_type=kind, error=error)
         return None
 
     async def _set_pause(self, lanes: list[Lane], till: int) -> None:

@@ -77,8 +77,12 @@ class Runner:
         """Say how a delivery is to be settled whose handler was cancelled before it began."""
         return self._settlement(delivery, Outcome.CANCELLED)
 
+    def context(self, delivery: Delivery) -> TaskContext:
+        """Return what a handler may know of *delivery*."""
+        return TaskContext(self.bus, self.consumer, delivery.deliveries, delivery)
+
     async def _attempt(self, handler: Prepared, delivery: Delivery) -> Settlement:
-        context = TaskContext(self.bus, self.consumer, delivery.deliveries, delivery)
+        context = self.context(delivery)
         limit = None if handler.timeout_s is None else asyncio.timeout(handler.timeout_s)
         try:
             if limit is None:

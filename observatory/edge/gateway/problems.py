@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from observatory.model.errors import BusBusyError, BusError, BusUnreachableError, ObservatoryError, UsageError
+from observatory.model.errors import (
+    BusBusyError,
+    BusError,
+    BusUnreachableError,
+    NotDurableError,
+    ObservatoryError,
+    UsageError,
+)
 from observatory.model.text import line
 
 if TYPE_CHECKING:
@@ -69,6 +76,8 @@ def problem_of(error: ObservatoryError) -> Problem:
         return Problem(422, "invalid", why, field=camel(field), hint=hint)
     if isinstance(error, BusBusyError):
         return Problem(429, "busy", reason, hint=hint, retry_after_s=1)
+    if isinstance(error, NotDurableError):
+        return Problem(503, "not_durable", reason, hint="it may well be kept: send it again with its id")
     if isinstance(error, BusUnreachableError):
         # Where the engine is, and why it does not answer, is for the operator's eyes.
         return Problem(503, "unreachable", "the bus does not answer", hint=_KEPT_NOWHERE, retry_after_s=1)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
+from observatory.bus.tasks.publisher import DEDUPE_TTL_S
 from observatory.model.task import DEFAULT_TTL_S, MAX_TTL_S, SHARED, Priority
 from observatory.model.ticket import TicketKind, TicketStatus
 
@@ -19,6 +20,7 @@ WORD = r"^[^\x00-\x1f\x7f]*$"
 BASE64 = r"^[A-Za-z0-9+/]*={0,2}$"
 RECEIPT = r"^[!-~]{1,1000}$"
 
+Sender: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$")]
 AgentName: TypeAlias = Annotated[str, Field(pattern=NAME, description="Name of an agent.", examples=["pink"])]
 Ident: TypeAlias = Annotated[str, Field(pattern=IDENT)]
 Word: TypeAlias = Annotated[str, Field(pattern=WORD, max_length=128)]
@@ -49,7 +51,7 @@ class Send(Payload):
     type: Word = ""
     ttl: Ttl = float(DEFAULT_TTL_S)
     id: Ident | None = Field(default=None, description="Id of the message; sending it again is answered, not repeated.")
-    sender: AgentName | None = Field(default=None, alias="from")
+    sender: Sender | None = Field(default=None, alias="from", description="Who sends; by its key where it is left out.")
     correlation_id: Word = ""
     reply_to: Word = ""
 
@@ -75,10 +77,13 @@ class Publish(Payload):
     ttl: Ttl = float(DEFAULT_TTL_S)
     delay: Annotated[float, Field(ge=0, le=MAX_TTL_S, description="Seconds until it is due.")] = 0.0
     id: Ident | None = Field(default=None, description="Id of the task; publishing it again is answered, not repeated.")
-    sender: AgentName | None = Field(default=None, alias="from")
+    sender: Sender | None = Field(default=None, alias="from", description="Who sends; by its key where it is left out.")
     correlation_id: Word = ""
     reply_to: Word = ""
     ordering_key: Word = ""
+    dedupe: Word = Field(default="", description="While it is remembered, publishing under it again is a duplicate.")
+    dedupe_ttl: Ttl = DEDUPE_TTL_S
+    durable: bool = Field(default=False, description="Answer only when it is on disk and on every replica.")
 
 
 class PublishMany(Shape):
@@ -175,6 +180,7 @@ class MessageShape(Shape):
     encoding: Literal["json", "text", "base64"]
     content_type: str
     arrived_at: str
+    ttl: float
     deliveries: int
     correlation_id: str
     reply_to: str
@@ -200,6 +206,7 @@ class TaskShape(Shape):
     encoding: Literal["json", "text", "base64"]
     content_type: str
     arrived_at: str
+    ttl: float
     attempt: int
     deliveries: int
     correlation_id: str
@@ -251,6 +258,7 @@ class ResultShape(Shape):
     ticket: TicketShape
     result: JsonValue = None
     encoding: Literal["json", "text", "base64"] = "text"
+    content_type: str = ""
     error: str = ""
     progress: str = ""
 
@@ -260,6 +268,14 @@ class Agents(Shape):
 
     at: str
     agents: list[dict[str, Any]]
+
+
+class WhoShape(Shape):
+    """Whose key it is."""
+
+    key: str = Field(description="Its id; empty for who came without one.")
+    role: str
+    agents: list[str]
 
 
 class Health(Shape):

@@ -76,6 +76,7 @@ async def test_a_failed_attempt_is_tried_again_and_a_dead_one_never(rig: Rig) ->
     assert dead["settledAt"]
     (letter,) = (await rig.bus.dead_letters()).items
     assert letter.error == "no such repository"
+    assert (await rig.client.get(f"/tasks/{second['id']}")).json()["error"] == "no such repository"
 
 
 async def test_what_passed_to_another_is_a_conflict(rig: Rig, plain: redis.Redis) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import contextlib
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -24,6 +26,8 @@ from observatory.model.task import EntryId
 from observatory.model.text import line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from observatory.bus.talk.mail import Letter
     from observatory.edge.gateway.documents import Document
     from observatory.edge.gateway.gateway import Gateway
@@ -34,6 +38,9 @@ LOOK_AT_KEY_S: Final = 2.0
 
 FAREWELL_S: Final = 1.0
 """Seconds in which a client must take the word that its socket is closed."""
+
+LATE_S: Final = 5.0
+"""Seconds in which what a former socket of the client held must have come to its next one."""
 
 MOST_ACTING: Final = 256
 """Frames of one client that are acted on at once; beyond, no other is read."""
@@ -56,16 +63,18 @@ async def agent_socket(
     after: Annotated[str, Query(pattern=r"^(\d{1,16}-\d{1,10})?$")] = "",
     window: Annotated[int, Query(ge=1, le=1000)] = WINDOW,
     payload: Annotated[str, Query(pattern="^(json|base64)$")] = "json",
+    mail: Annotated[str, Query(pattern="^(now|later)$")] = "now",
 ) -> None:
     """Serve one agent.
 
     Args:
         socket: The socket.
         agent: Whose mail and tasks are pushed.
-        after: Entry id of the last message that the client has; what it has and did not acknowledge is not pushed
-            again, and may be acknowledged.
+        after: Entry id of the last message that the client has, if it alone reads the mailbox; what it has and did
+            not acknowledge is not pushed again, and may be acknowledged.
         window: Messages that are pushed and not acknowledged at most.
         payload: How payloads are shown.
+        mail: Whether mail is pushed at once, or when the client says so.
     """
     caller: Caller = socket.state.caller
     if not caller.may(Right.ACT, agent):
@@ -73,6 +82,8 @@ async def agent_socket(
         return
     await socket.accept()
     serving = AgentSocket(socket, agent, after=after, window=window, raw=payload == "base64")
+    if mail == "now":
+        serving.begin_mail(())
     await serving.serve()
 
 
@@ -108,6 +119,9 @@ class AgentSocket:
         self._inbox = gateway.bus.inbox(agent, window=window)
         self._labour = Labour(gateway.bus, agent, self._tell, raw=raw)
         self._unsent: dict[str, str] = {}
+        self._has: set[str] = set()
+        self._wants_mail = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._acting: set[asyncio.Task[None]] = set()
         self._dismissed = asyncio.Event()
         self._over = asyncio.Event()
@@ -134,6 +148,11 @@ class AgentSocket:
             ending = asyncio.create_task(self._end(), name=f"gateway-parting-{self._agent}")
             self._gateway.keep(ending)
             await asyncio.shield(ending)
+
+    def begin_mail(self, have: Iterable[str]) -> None:
+        """Push mail from now on, but for the entries that the client has."""
+        self._has.update(have)
+        self._wants_mail.set()
 
     def dismiss(self, code: int, reason: str) -> None:
         """Close the socket, and give back what it holds; `over` tells when that is done."""
@@ -176,9 +195,12 @@ class AgentSocket:
             return
 
     async def _push_mail(self) -> None:
+        await self._wants_mail.wait()
         try:
             async for letter in self._inbox:
-                if self._after is None or EntryId.parse(letter.entry_id) > self._after:
+                self._arrived.set()
+                is_news = self._after is None or EntryId.parse(letter.entry_id) > self._after
+                if is_news and letter.entry_id not in self._has:
                     self._tell(self._shown(letter), "message", letter.entry_id)
         except BusError as error:
             self._complain(problem_of(error))
@@ -218,10 +240,12 @@ class AgentSocket:
         match frame:
             case frames.Ack():
                 await self._acknowledge(frame.entry_ids)
+            case frames.MailFrame():
+                self.begin_mail(frame.have)
             case frames.Work():
                 self._begin_work(frame)
             case frames.Done():
-                known = labour.done(frame.task_id, frame.result)
+                known = labour.done(frame.task_id, _result(frame))
             case frames.Fail():
                 known = labour.failed(frame.task_id, frame.error, retry=frame.retry)
             case frames.Snoozed():
@@ -239,6 +263,7 @@ class AgentSocket:
             raise Problem(409, "lost", "that task is not with this socket", field="taskId")
 
     async def _acknowledge(self, entry_ids: list[str]) -> None:
+        await self._arrival_of(entry_ids)
         letters = [letter for ident in entry_ids if (letter := self._inbox.holding(ident)) is not None]
         answers = await asyncio.gather(*(letter.ack() for letter in letters))
         done = [letter.entry_id for letter, held in zip(letters, answers, strict=True) if held]
@@ -246,6 +271,14 @@ class AgentSocket:
             self._unsent.pop(ident, None)
         lost = [ident for ident in entry_ids if ident not in done]
         self._tell({"op": "acked", "entryIds": done, "lost": lost}, "acked", "")
+
+    async def _arrival_of(self, entry_ids: list[str]) -> None:
+        """Wait a moment for what the client has from a socket before this one, and which is not here yet."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LATE_S):
+                while any(ident in self._has and self._inbox.holding(ident) is None for ident in entry_ids):
+                    self._arrived.clear()
+                    await self._arrived.wait()
 
     def _begin_work(self, frame: frames.Work) -> None:
         if self._labour.is_running:
@@ -285,3 +318,17 @@ class AgentSocket:
     def _shown(self, letter: Letter) -> Document:
         shown = message_document(letter, letter.entry_id, letter.deliveries, raw=self._raw)
         return {"op": "message", "message": shown}
+
+
+def _result(frame: frames.Done) -> object:
+    """Return what a handler returned.
+
+    Raises:
+        Problem: 422.
+    """
+    if frame.result_base64 is None:
+        return frame.result
+    try:
+        return base64.b64decode(frame.result_base64, validate=True)
+    except binascii.Error:
+        raise Problem(422, "invalid", "is not Base64", field="resultBase64") from None

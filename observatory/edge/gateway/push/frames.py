@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from observatory.edge.gateway.shapes import QUEUE, AgentName, Beat, Ident, Send, Shape, Word
+from observatory.edge.gateway.shapes import BASE64, QUEUE, AgentName, Beat, Ident, Send, Shape, Word
 from observatory.model.task import SHARED
 
 
@@ -15,6 +15,16 @@ class Ack(Shape):
 
     op: Literal["ack"]
     entry_ids: Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=1000)]
+
+
+class MailFrame(Shape):
+    """Push mail; for sockets that were opened with `mail=later`.
+
+    What the client has from a socket before this one, and did not acknowledge, is not pushed again.
+    """
+
+    op: Literal["mail"]
+    have: Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=1000)] = Field(default=[])
 
 
 class Work(Shape):
@@ -32,6 +42,9 @@ class Done(Shape):
     op: Literal["done"]
     task_id: Annotated[str, Field(max_length=1000)]
     result: JsonValue = None
+    result_base64: Annotated[str, Field(pattern=BASE64)] | None = Field(
+        default=None, description="Bytes instead of *result*."
+    )
 
 
 class Fail(Shape):
@@ -81,7 +94,7 @@ class Ping(Shape):
 
 
 ClientFrame = Annotated[
-    Ack | Work | Done | Fail | Snoozed | Progress | SendFrame | BeatFrame | Ping, Field(discriminator="op")
+    Ack | MailFrame | Work | Done | Fail | Snoozed | Progress | SendFrame | BeatFrame | Ping, Field(discriminator="op")
 ]
 
 FRAMES: TypeAdapter[ClientFrame] = TypeAdapter(ClientFrame)

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Depends
 from starlette.responses import PlainTextResponse, Response
 
 from observatory.edge.gateway.routes.common import Answer, Asking, Shared, known_query, refusals
-from observatory.edge.gateway.shapes import Agents, Health
+from observatory.edge.gateway.shapes import Agents, Health, WhoShape
 from observatory.live import snapshot_document
 from observatory.live.metrics import exposition
-from observatory.model.api_key import Right
+from observatory.model.api_key import Right, Role
 from observatory.model.errors import BusError
 from observatory.model.snapshot import LinkState
 from observatory.model.wire import rfc3339
@@ -49,6 +49,14 @@ async def metrics(gateway: Shared, caller: Asking) -> Response:
     except BusError:
         text += "# HELP observatory_up 1 if the bus answered.\n# TYPE observatory_up gauge\nobservatory_up 0\n"
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+
+@router.get("/whoami", responses={200: {"model": WhoShape}, **refusals()})
+async def whoami(caller: Asking) -> Answer:
+    """Say whose key this is."""
+    if caller.key is None:
+        return Answer({"key": "", "role": str(Role.OPERATOR), "agents": []})
+    return Answer({"key": caller.key.id, "role": str(caller.key.role), "agents": list(caller.key.agents)})
 
 
 @router.get("/agents", responses={200: {"model": Agents}, **refusals()})

@@ -101,6 +101,7 @@ async def result(
             "ticket": ticket_document(ticket_of(found.record)),
             "result": told["payload"] if found.payload else None,
             "encoding": told["encoding"],
+            "contentType": found.content_type,
             "error": found.error,
             "progress": found.progress,
         }
@@ -215,7 +216,10 @@ async def _publish(gateway: Gateway, caller: Caller, said: Publish, key: str | N
             correlation_id=said.correlation_id,
             reply_to=said.reply_to,
             ordering_key=said.ordering_key,
-        )
+        ),
+        dedupe=said.dedupe,
+        dedupe_ttl=said.dedupe_ttl,
+        durable=said.durable,
     )
     again = published.outcome is PublishOutcome.DUPLICATE
     status = TicketStatus.QUEUED
