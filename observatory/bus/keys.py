@@ -190,6 +190,11 @@ class Keys:
         """Hash of the last broadcast that each agent has handled: agent → entry id."""
         return f"{self.prefix}:cursors"
 
+    @property
+    def sides(self) -> str:
+        """Hash of the agents of an older system: agent → whether it has moved to the bus."""
+        return f"{self.prefix}:sides"
+
     def journal(self, name: str) -> str:
         """Stream that the lines of old files are moved into; what is remembered of it stands in keys below it."""
         return f"{self.prefix}:journal:{name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from observatory.cli import bridge
 from observatory.cli.attach import bus_url, on_bus, settings_for
 from observatory.cli.doctor import as_text, finding_document
 from observatory.cli.lanes import stream_of
@@ -59,6 +60,7 @@ def register(verbs: Verbs) -> None:
     roads = add_group(verbs, "migrate", summary="move over from files, from polling over HTTP, into a shared Redis")
     files = add_group(roads, "files", summary="move logs of ROLE|TIMESTAMP|TYPE|DATA lines into a stream")
     _register_files(files)
+    bridge.register(roads)
     check = add_verb(
         roads, "check", run_check, summary="find out whether the keys of a shared Redis collide", details=CHECK_DETAILS
     )

@@ -68,3 +68,24 @@ def test_a_shared_redis_is_checked_before_moving_in(bus_cli: Cli, raw: redis.Red
     assert (taken.code, taken.json["ok"]) == (1, False)
     assert taken.json["foreign"] == {"under_prefix": 1, "wrong_type": 0, "others": {"celery:*": 1}}
     assert "swarm:session" in taken.json["findings"][0]["what"]
+
+
+def test_where_agents_are_wanted_is_said_and_told(bus_cli: Cli, tmp_path: Path) -> None:
+    """A move that no bridge has made yet is on its way, and parity says so; what makes no sense is refused."""
+    assert "no agent has asked" in bus_cli("migrate", "http", "parity").out
+    assert bus_cli("migrate", "http", "move", "pink", "--to", "polling").out == "pink: old → polling\n"
+    parity = bus_cli("migrate", "http", "parity", "--json")
+    assert (parity.code, parity.json[0]["agent"], parity.json[0]["amiss"]) == (
+        1,
+        "pink",
+        "on its way from old to polling",
+    )
+    assert bus_cli("migrate", "http", "move", "pink", "--to", "old").out == "pink is old\n"
+    assert bus_cli("migrate", "http", "parity").code == 0
+    http = ("migrate", "http")
+    bus_cli(*http, "move", "pink", "--to", "away").refused(2, "one of old, polling, new")
+    bus_cli(*http, "move", "@pink", "--to", "old").refused(2, "cannot name an agent")
+    bus_cli(*http, "serve", "--upstream", "ftp://x").refused(2, "upstream: must be an address")
+    bus_cli(*http, "serve", "--host", "0.0.0.0").refused(2, "OBSERVATORY_BRIDGE_TOKEN")  # noqa: S104 - refused
+    bus_cli(*http, "serve", "--port", "70000").refused(2, "is no port")
+    bus_cli(*http, "serve", "--protocol", str(tmp_path / "none")).refused(2, "cannot be read")

@@ -32,11 +32,12 @@ _TYPES: Final = (
     (r"tasks:(dlq|trash)|heartbeats|audit|events:.+|messages:.+|reply:.+|journal:[^:]+(:aside)?", "stream"),
     (r"tasks:(delayed|turns)|agents:seen|order:.+|sleepers:.+|jobs", "zset"),
     (
-        r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|cursors|durable|(dedupe|density|keyframes|task):.+",
+        r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|sides|cursors|durable|(dedupe|density|keyframes|task):.+",
         "hash",
     ),
-    (r"journal:[^:]+:(state|echoes)|job:.+|gateway:keys", "hash"),
+    (r"journal:[^:]+:(state|echoes)|job:.+|gateway:keys|history|bookmarks", "hash"),
     (r"tasks:queues|tasks:cancelled", "set"),
+    (r"history:recorder", "string"),
 )
 """Key names behind the prefix, and the type that each must have; lanes are streams besides."""
 

@@ -14,6 +14,7 @@ from observatory.bus.talk.postman import LEASE_S as MAIL_LEASE_S
 from observatory.bus.talk.requests import TIMEOUT_S as REQUEST_TIMEOUT_S
 from observatory.bus.talk.requests import Requests
 from observatory.bus.talk.rung import RungPostman
+from observatory.bus.talk.sides import Sides
 from observatory.bus.talk.tickets import tickets_of
 from observatory.bus.tasks.calls import TaskCalls
 from observatory.model.agent import DEFAULT_INTERVAL_S, Heartbeat, write_heartbeat
@@ -213,6 +214,11 @@ class TalkCalls(TaskCalls):
     def broadcasts(self, agent: str, *, since: str | None = None) -> Hearing:
         """Return what is told to all, from the cursor of *agent* on, to iterate over; see `broadcasts.Hearing`."""
         return self._all_agents().hear(agent, since=since)
+
+    @property
+    def sides(self) -> Sides:
+        """Which agents of an older system have moved to this bus."""
+        return Sides(self.partitions.seat)
 
     def journal(self, name: str, *, stream: str = "") -> Journal:
         """Return the journal *name*, which the lines of files are moved into.

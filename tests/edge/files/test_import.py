@@ -224,13 +224,13 @@ async def test_artifacts_and_large_payloads_become_claim_checks(journal: Journal
 async def test_two_importers_of_the_same_files_never_double_a_line(bus: Bus, tmp_path: Path) -> None:
     """Each batch goes in only if its sources are where its importer left them; whoever is behind is told."""
     log = tmp_path / "agents.log"
-    write(log, lines(30_000))
+    write(log, lines(8_000))
     outcomes = await asyncio.gather(*(imported(bus.journal("old"), log) for _ in range(3)), return_exceptions=True)
     assert any(isinstance(outcome, int) for outcome in outcomes)
     assert all(isinstance(outcome, int | JournalMovedError) for outcome in outcomes)
     await imported(bus.journal("old"), log)
     found = await compared(bus.journal("old"), log)
-    assert (found.is_exact, found.entries) == (True, 30_000)
+    assert (found.is_exact, found.entries) == (True, 8_000)
 
 
 async def test_parity_names_the_first_difference(journal: Journal, plain: redis.Redis, tmp_path: Path) -> None:
