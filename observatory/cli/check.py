@@ -25,8 +25,8 @@ A threshold is a measure, >, >=, < or <=, and a number, a duration or a share; a
 
 measures of lanes: backlog, pending, length, wait, unacked, in, out, consumers, unserved, full
 measures of agents: silence (late, stale or dead), task_age
-measures of the bus: delayed, dlq, dlq_rate (per minute), alive, dead, memory, p95_wait, p95_run, skew,
-  lost, degraded
+measures of the bus: delayed, dlq, dlq_rate (per minute), alive, dead, memory
+measures of time: p95_wait, p95_run, skew, lost, degraded
 
 exit codes: 0 ok, 1 warning, 2 critical or usage, 3 unknown: a value is not known, or the bus cannot be reached
 """

@@ -24,6 +24,9 @@ CONFIG SET holds until the server restarts; CONFIG REWRITE writes it into the se
 exit codes: 0 nothing critical, 1 something is, 2 usage or configuration, 3 bus unreachable
 """
 
+WIDTH = 80
+"""Characters of a line that says how to mend something, where no word is longer."""
+
 
 def register(verbs: Verbs) -> None:
     """Add `doctor` to the command line."""
@@ -57,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
 
 def as_text(found: Sequence[Finding]) -> Iterator[str]:
     """Yield the lines that a person reads: a table, worst first, each fix below what it mends, and the sum."""
+    import textwrap
+
     from observatory.model.health import Severity
 
     order = list(Severity)
@@ -67,11 +72,18 @@ def as_text(found: Sequence[Finding]) -> Iterator[str]:
         [(words.get(one.severity, str(one.severity)), one.name, one.what) for one in ranked],
     )
     yield head
-    indent = " " * head.index("FOUND")
+    margin = " " * head.index("FOUND")
     for finding, row in zip(ranked, rows, strict=True):
         yield row
         if finding.fix:
-            yield f"{indent}fix: {line(finding.fix, 200)}"
+            yield from textwrap.wrap(
+                f"fix: {line(finding.fix, 200)}",
+                WIDTH,
+                initial_indent=margin,
+                subsequent_indent=f"{margin}  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
     yield ""
     yield ", ".join(f"{sum(one.severity is severity for one in found)} {severity}" for severity in reversed(order))
 

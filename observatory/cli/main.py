@@ -5,7 +5,6 @@ This is the one place that words an error for the terminal. A verb raises; it ne
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING
 
@@ -45,7 +44,7 @@ from observatory.cli import (
     web,
 )
 from observatory.cli.output import ReaderGone, abandon, finish
-from observatory.cli.parser import Parser, add_global_flags
+from observatory.cli.parser import Help, Parser, add_global_flags
 from observatory.model.errors import ObservatoryError
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def build_parser() -> Parser:
         prog="observatory",
         description="Watch and steer a swarm of agents on a Redis Streams or Valkey bus.",
         epilog=DETAILS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"observatory {__version__}")

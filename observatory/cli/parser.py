@@ -17,8 +17,30 @@ if TYPE_CHECKING:
     Run = Callable[[argparse.Namespace], int]
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (argparse names the type nowhere else)
 
+_FILLED = 98
+"""Characters from which on a line of help was filled, and goes on in the next."""
+
 SETTING_FLAGS = ("url", "context", "prefix", "data_dir", "read_only", "theme")
 """Flags that are settings: given on the command line, they win over environment and file."""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help whose sentences are filled to the width of the terminal; what is indented, such as examples, is kept."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        import textwrap
+
+        rows: list[str] = []
+        open_row = False
+        for row in text.splitlines():
+            if open_row and row and not row.startswith(" "):
+                rows[-1] += f" {row}"
+            else:
+                rows.append(row)
+            # A line that was filled in the source goes on in the next one; one that ends a thought does not.
+            open_row = not row.startswith(" ") and len(row) > _FILLED and row[-1] not in ".:"
+        kept = [row if row.startswith(" ") else textwrap.fill(row, width, break_long_words=False) for row in rows]
+        return "\n".join(f"{indent}{row}" for row in kept)
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +60,17 @@ class Parser(argparse.ArgumentParser):
             UsageError: Always; *message* is argparse's own account of what is wrong.
         """
         raise UsageError(message, f"see `{self.prog} --help`")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 - as argparse has it
+        """Parse, and refuse what is left over where it stands: the verb that does not know a flag names its help.
+
+        Raises:
+            UsageError: Something is left over.
+        """
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
 
 
 def add_global_flags(parser: argparse.ArgumentParser, *, theme: bool = False) -> None:
@@ -92,7 +125,7 @@ def add_verb(verbs: Verbs, name: str, run: Run, *, summary: str, details: str = 
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
         epilog=details or None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         allow_abbrev=False,
     )
     assert isinstance(parser, Parser)  # noqa: S101 (subparsers are made of the class of their parent)

@@ -93,7 +93,8 @@ def as_text(snapshot: Snapshot) -> Iterator[str]:
     link, engine = snapshot.link, snapshot.engine
     server = f"{engine.product} {engine.version}".strip() or UNKNOWN
     reason = f": {link.reason}" if link.reason else ""
-    yield line(f"{link.state}{reason}  {link.url}  {server}  at {iso(snapshot.at_ms)}")
+    yield line(f"{link.state}{reason}  {server}  at {iso(snapshot.at_ms)}")
+    yield line(link.url)
     yield from (line(f"warning: {warning}") for warning in engine.warnings)
     yield ""
     shown = [lane for lane in snapshot.lanes if _is_news(lane)]

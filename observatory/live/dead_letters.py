@@ -13,18 +13,21 @@ if TYPE_CHECKING:
 
     from observatory.bus.reads.observe import DeadLetterReading
 
+WINDOW_S = 60.0
+"""Seconds that the rate of deaths speaks of: few die, and a few in a row are no burst."""
+
 
 class DeadLetterBoard:
     """The summary as of the last look."""
 
     def __init__(self) -> None:
-        self._meter = RateMeter()
+        self._meter = RateMeter(WINDOW_S)
         self._died = 0
         self._summary = DeadLetterSummary()
 
     def restart(self) -> None:
         """Compute no rate from earlier looks: their times mean nothing any more."""
-        self._meter = RateMeter()
+        self._meter = RateMeter(WINDOW_S)
 
     def add(self, reading: DeadLetterReading, happened: Mapping[str, int] | None, at_ms: int) -> DeadLetterSummary:
         """Take in one look.

@@ -98,4 +98,5 @@ def piece_of_tasks(search: TaskSearch, ask: Ask) -> Page[TaskRow]:
                 after = found[-1].key
                 break
             found.append(row)
-    return Page(tuple(found), after, len(rows) if search.whole else None, searched=search.searched)
+    total = len(rows) if search.whole else None
+    return Page(tuple(found), after, total, searched=search.searched, broken=search.broken)

@@ -74,6 +74,7 @@ class Page(Generic[T_co]):
         total: Length of the whole list, without any test; None where it is not cheap to know.
         before: Ask *backwards* with it for what stands in front; None at the beginning of the list as it was then.
         searched: Rows that were looked at where there was a test; None where there was none.
+        broken: What belongs to the list and could not be read, each with its key and why.
     """
 
     items: tuple[T_co, ...]
@@ -81,6 +82,7 @@ class Page(Generic[T_co]):
     total: int | None
     before: str | None = None
     searched: int | None = None
+    broken: tuple[str, ...] = ()
 
 
 def at_time(ms: int, *, newest_first: bool = True) -> str:

@@ -58,7 +58,8 @@ def _all(snapshot: Snapshot) -> Iterator[Finding]:
     if letters.problem:
         yield Finding(0, "dead letters", line(letters.problem, 60))
     elif letters.rate:
-        yield Finding(1, "dead letters", f"{fmt.rate(letters.rate)}/s arriving")
+        a_minute = round(letters.rate * 60)
+        yield Finding(1, "dead letters", f"{fmt.count(a_minute) if a_minute else '<1'}/min arriving")
     for warning in snapshot.engine.warnings:
         yield Finding(3, "engine", line(warning, 60))
 

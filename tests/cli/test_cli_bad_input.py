@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from observatory.bus import Bus
+from observatory.cli.main import build_parser
+from observatory.cli.parser import leaves
 from observatory.engine import Engine
 from tests.conftest import eventually
 
@@ -232,3 +234,18 @@ def _http_server() -> Iterator[int]:
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
         thread.join(5)
+
+
+def test_a_flag_that_a_verb_does_not_know_names_the_help_of_the_verb(cli: Cli) -> None:
+    """Not the help of the whole program; and a delay that lies in the past is no flag but a wrong value."""
+    cli("dlq", "ls", "--nonsense").refused(2, "observatory dlq ls --help")
+    cli("send", "deploy", "--delay", "-5s").refused(2, "-5s")
+    cli("--nonsense").refused(2, "observatory --help")
+
+
+def test_help_fits_a_small_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentences of every help page end within 80 columns; only indented examples are as long as they are."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for words, parser in leaves(build_parser()):
+        long = [row for row in parser.format_help().splitlines() if len(row) > 80 and not row.startswith(" ")]
+        assert not long, " ".join(words)

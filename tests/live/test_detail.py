@@ -85,3 +85,14 @@ async def test_a_search_for_tasks_stays_the_same_while_it_is_paged(bus: Bus) -> 
     assert (await source.tasks(Ask(limit=1))).items[0].key == "new"
     with pytest.raises(UsageError, match="this search is over"):
         await source.tasks(Ask(cursor="gone"))
+
+
+async def test_a_lane_that_cannot_be_read_is_named_and_hides_no_other(bus: Bus, plain: redis.Redis) -> None:
+    """With one lane of a wrong type the tasks of the others are listed, and the page says which was not read."""
+    await bus.publish("deploy", id="still-here", priority="low")
+    plain.set("cortex:tasks:high", "no stream")
+    page = await (await seen(bus)).tasks(Ask(limit=10))
+    assert [row.key for row in page.items] == ["still-here"]
+    (words,) = page.broken
+    assert words.startswith("cortex:tasks:high: ")
+    assert page.total is None

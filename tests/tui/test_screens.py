@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from textual.command import CommandPalette
 
+from observatory.tui.dialogs.prompt import Prompt
 from observatory.tui.rows.agents import AgentTable
 from observatory.tui.rows.causes import CauseList
 from observatory.tui.rows.dead_letters import DeadLetterList
@@ -25,6 +27,7 @@ from observatory.tui.screens.pending import Pending
 from observatory.tui.screens.tasks import Tasks
 from observatory.tui.widgets.footer import FooterLine
 from observatory.tui.widgets.payload import PayloadPane
+from observatory.tui.widgets.plot import Plot
 from observatory.tui.widgets.status_line import StatusLine
 from observatory.tui.widgets.waterfall import Waterfall
 from tests.conftest import eventually
@@ -334,3 +337,64 @@ async def test_a_tiny_terminal_says_how_to_leave_first(tmp_path: Path) -> None:
         said = text_of(app.screen.query_one(TooSmall)).split("\n")
         assert said[0].startswith("q leaves")
         assert " ".join(said).strip() == "q leaves: 20x8 is too small, 60x16 is needed"
+
+
+async def test_a_lane_that_the_overview_opened_leads_back_to_it(tmp_path: Path) -> None:
+    """Enter on a lane and esc is a round trip; a lane opened from the list of lanes leads back to the list."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("enter")
+        await eventually(lambda: isinstance(app.screen, Lanes))
+        await settled(pilot)
+        assert app.screen.query_one("#stream").display
+        await pilot.press("escape")
+        await eventually(lambda: isinstance(app.screen, Overview))
+        await pilot.press("2", "enter")
+        await eventually(lambda: isinstance(app.screen, Lanes) and app.screen.query_one("#stream").display)
+        await pilot.press("escape")
+        await eventually(lambda: not app.screen.query_one("#stream").display)
+        assert isinstance(app.screen, Lanes)
+
+
+async def test_a_task_is_described_once(tmp_path: Path) -> None:
+    """The pane beside the list of tasks names nothing twice, once the entry is read."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await pilot.press("6", "j", "j")
+        await eventually(
+            lambda: isinstance(app.screen, Tasks) and "entry" in text_of(app.screen.query_one(PayloadPane))
+        )
+        labels = [row.split()[0] for row in text_of(app.screen.query_one(PayloadPane)).splitlines() if row[1:2].strip()]
+        named = [label for label in labels if label in {"task", "state", "reason", "lane", "stream"}]
+        assert len(named) == len(set(named))
+
+
+async def test_the_palette_takes_the_place_of_a_line_that_is_typed_into(tmp_path: Path) -> None:
+    """ctrl+p over `:` or `/` closes the line, offers the commands of the screen, and esc leads back to the screen."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        for key in ("colon", "slash"):
+            await pilot.press(key)
+            await eventually(lambda: isinstance(app.screen, Prompt))
+            await pilot.press("ctrl+p")
+            await eventually(lambda: isinstance(app.screen, CommandPalette))
+            assert len(app.screen_stack) == 2
+            await pilot.press("escape")
+            await eventually(lambda: isinstance(app.screen, Overview))
+
+
+async def test_without_colours_the_lines_of_a_chart_differ_in_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With NO_COLOR the legend shows what each line is drawn with, and the chart is drawn with that."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await settled(pilot)
+        plot = app.screen.query_one("#throughput", Plot)
+        await eventually(lambda: "+" in "".join(text_of(plot).splitlines()[1:]))
+        legend, *chart = text_of(plot).splitlines()
+        assert all(words in legend for words in ("━ new", "+ done", "x failed"))
+        assert "x" in "".join(chart)

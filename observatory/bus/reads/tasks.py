@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from observatory.bus.reads.entries import page_of_entries
 from observatory.bus.reads.log import page_of_events
 from observatory.model.agent import agent_of
+from observatory.model.errors import BusError, BusUnreachableError
 from observatory.model.listing import Ask, EntryState, TaskRow
 from observatory.model.task import TaskState
 from observatory.model.trace import ACKNOWLEDGED, STATE_AFTER, state_of_entry
@@ -36,11 +37,13 @@ class TaskSearch:
         rows: The tasks.
         searched: Facts and entries that were looked at.
         whole: Everything there is was looked at.
+        broken: What could not be read, each with its key and why: the rest is shown, and this is said.
     """
 
     rows: tuple[TaskRow, ...]
     searched: int
     whole: bool
+    broken: tuple[str, ...] = ()
 
 
 async def recent_tasks(link: Link, keys: Keys, streams: Sequence[str], *, most: int) -> TaskSearch:
@@ -50,6 +53,34 @@ async def recent_tasks(link: Link, keys: Keys, streams: Sequence[str], *, most: 
     what counts, because such agents write no events.
     """
     rows: dict[str, TaskRow] = {}
+    broken: list[str] = []
+    searched, whole = 0, False
+    try:
+        searched, whole = await _read_log(link, keys, rows, most)
+    except BusUnreachableError:
+        raise
+    except BusError as error:
+        broken.append(f"the event log: {error.problem}")
+    ask = Ask(limit=PER_LANE)
+    pages = await asyncio.gather(
+        *(page_of_entries(link, keys, stream, ask) for stream in streams), return_exceptions=True
+    )
+    for stream, page in zip(streams, pages, strict=True):
+        if isinstance(page, BusError) and not isinstance(page, BusUnreachableError):
+            broken.append(f"{stream}: {page.problem}")
+        elif isinstance(page, BaseException):
+            raise page
+        else:
+            for entry in page.items:
+                _reconcile(rows, entry)
+            searched += len(page.items)
+            whole = whole and page.after is None
+    found = tuple(sorted(rows.values(), key=lambda row: row.at_ms, reverse=True))
+    return TaskSearch(found, searched, whole and not broken, tuple(broken))
+
+
+async def _read_log(link: Link, keys: Keys, rows: dict[str, TaskRow], most: int) -> tuple[int, bool]:
+    """Take in the newest *most* facts; return how many there were, and whether these were all."""
     searched, cursor = 0, None
     while searched < most:
         page = await page_of_events(link, keys, after=cursor, limit=min(FACTS_AT_ONCE, most - searched))
@@ -58,15 +89,8 @@ async def recent_tasks(link: Link, keys: Keys, streams: Sequence[str], *, most: 
         searched += len(page.items)
         cursor = page.after
         if cursor is None:
-            break
-    ask = Ask(limit=PER_LANE)
-    pages = await asyncio.gather(*(page_of_entries(link, keys, stream, ask) for stream in streams))
-    for page_of_lane in pages:
-        for entry in page_of_lane.items:
-            _reconcile(rows, entry)
-        searched += len(page_of_lane.items)
-    whole = cursor is None and all(page.after is None for page in pages)
-    return TaskSearch(tuple(sorted(rows.values(), key=lambda row: row.at_ms, reverse=True)), searched, whole)
+            return searched, True
+    return searched, False
 
 
 def _note(rows: dict[str, TaskRow], event: Event) -> None:

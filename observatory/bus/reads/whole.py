@@ -159,7 +159,12 @@ class WholeReads:
             _reads(part).recent_tasks(most=each, streams=tuple(map(part.keys.lane, lanes))) for part in self.partitions
         )
         rows = sorted((row for search in found for row in search.rows), key=lambda row: row.at_ms, reverse=True)
-        return TaskSearch(tuple(rows), sum(search.searched for search in found), all(search.whole for search in found))
+        return TaskSearch(
+            tuple(rows),
+            sum(search.searched for search in found),
+            all(search.whole for search in found),
+            tuple(words for search in found for words in search.broken),
+        )
 
     async def trace(self, task_id: str, *, streams: tuple[str, ...] = ()) -> Trace:
         """Return the life of one task; without *streams*, entries are looked for in the lanes that the bus knows."""

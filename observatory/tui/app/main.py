@@ -23,6 +23,7 @@ from observatory.tui.app.trail import Trail
 from observatory.tui.app.views import Views
 from observatory.tui.commands import bindings, commands_here, overrides, why_not
 from observatory.tui.desk import AWAY_REFRESH_S, Desk, OpenBus
+from observatory.tui.dialogs.prompt import Prompt
 from observatory.tui.messages import SnapshotArrived
 from observatory.tui.screens.base import DataScreen
 from observatory.tui.terminal.lean import LeanDriver
@@ -226,8 +227,12 @@ class ObservatoryApp(OrderedKeys, CrashReporting, Looks):
         await self._answers.answer(event)
 
     def action_palette(self) -> None:
-        """Open the palette over whatever is there."""
-        if not isinstance(self.screen, CommandPalette):
+        """Open the palette over whatever is there; a line at the bottom that is typed into gives way to it."""
+        screen = self.screen
+        if isinstance(screen, Prompt):
+            screen.action_close()
+            self.call_later(self.action_palette)
+        elif not isinstance(screen, CommandPalette):
             self.push_screen(CommandPalette(providers=[CommandProvider], placeholder="Find a command …"))
 
     def action_help_quit(self) -> None:

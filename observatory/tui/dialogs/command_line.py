@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual import on
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input
 
 from observatory.model.commands import MOVE
 from observatory.model.text import line
 from observatory.tui.commands import bindings, commands_here
+from observatory.tui.dialogs.prompt import Prompt
 from observatory.tui.drawing.drawn import Drawn
 from observatory.tui.drawing.lines import LineBuilder
 
@@ -63,7 +63,7 @@ class Matches(Drawn):
         return builder.strip(width)
 
 
-class CommandLine(ModalScreen[Typed | None]):
+class CommandLine(Prompt[Typed | None]):
     """Returns what is to be done, or None.
 
     Args:

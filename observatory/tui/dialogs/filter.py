@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from observatory.model.filter import Filter, FilterError, Kind, complete
 from observatory.model.text import line
 from observatory.tui.commands import bindings
+from observatory.tui.dialogs.prompt import Prompt
 from observatory.tui.drawing.drawn import Drawn
 from observatory.tui.drawing.lines import LineBuilder
 from observatory.tui.table import View
@@ -71,7 +71,7 @@ class Hints(Drawn):
         return builder.strip(width)
 
 
-class FilterPrompt(ModalScreen[str | None]):
+class FilterPrompt(Prompt[str | None]):
     """Filters *table* as one types: enter keeps the filter and returns it, esc brings back what was.
 
     Args:

@@ -196,7 +196,7 @@ class Loader(Generic[RowT]):
 
     def _show_window(self, window: Window[RowT]) -> None:
         table = self._table
-        table.say("")
+        table.say(_not_read(window.broken), "warning")
         table.set_window(
             window.rows, place=window.place, total=window.total, above=window.more_above, below=window.more_below
         )
@@ -206,7 +206,8 @@ class Loader(Generic[RowT]):
         rows = search.rows if column is None else ordered(search.rows, column, descending=table.view.descending)
         if search.exhausted:
             # A source that does not know the length of its list does not know either that this was all of it.
-            table.say("" if search.total is not None else self._searched(search))
+            words = "" if search.total is not None else self._searched(search)
+            table.say(_not_read(search.broken) or words, "warning" if search.broken else "muted")
         elif search.resting:
             table.say(f"▲ {self._searched(search)}, G searches on", "warning")
         else:
@@ -219,3 +220,11 @@ class Loader(Generic[RowT]):
 
     def _say_loading(self, words: str = "loading …") -> None:
         self._table.say(words)
+
+
+def _not_read(broken: tuple[str, ...]) -> str:
+    """Say what is missing from a list because it could not be read; empty where nothing is."""
+    if not broken:
+        return ""
+    more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+    return f"▲ not read: {line(broken[0], 160)}{more}"

@@ -68,6 +68,7 @@ class Window(Generic[RowT]):
         key: Names a row; it is the cursor at that row too.
 
     Attributes:
+        broken: What belongs to the list and could not be read.
         barren: The last reading below brought nothing though the list goes on: where rows are so rare, a person says
             how far it is searched.
     """
@@ -81,6 +82,7 @@ class Window(Generic[RowT]):
         self.more_above = False
         self.more_below = False
         self.barren = False
+        self.broken: tuple[str, ...] = ()
         self._after = ""
 
     async def begin(self, cursor: str = "") -> None:
@@ -150,6 +152,7 @@ class Window(Generic[RowT]):
     async def _read(self, ask: Ask) -> Page[RowT]:
         page = await self._feed.read(_in_order(ask, self._feed))
         self.total = page.total if page.total is not None else self.total
+        self.broken = page.broken
         return page
 
 
@@ -170,6 +173,7 @@ class Search(Generic[RowT]):
         self.rows: list[RowT] = []
         self.searched = 0
         self.total: int | None = None
+        self.broken: tuple[str, ...] = ()
         self.exhausted = False
 
     @property
@@ -188,6 +192,7 @@ class Search(Generic[RowT]):
         self.rows += page.items
         self.searched += len(page.items) if page.searched is None else page.searched
         self.total = page.total if page.total is not None else self.total
+        self.broken = page.broken
         self.exhausted = page.after is None
         self._cursor = page.after or ""
 

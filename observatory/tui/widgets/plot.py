@@ -29,6 +29,10 @@ _PERIOD_S, _FLAT_PERIOD_S = 1.0, 5.0
 
 _PLOTEXT = "plotext"
 _SGR = re.compile(r"\x1b\[([0-9;]*)m")
+_BRAILLE = re.compile("[\u2801-\u28ff]")
+_STROKES = ("", "+", "x", "o")
+"""What series are drawn with where there are no colours; the first stays a fine line."""
+
 _AXIS = -1
 _LABEL = 6
 _HUGE = 1e15
@@ -126,8 +130,10 @@ class Plot(Drawn):
     def _legend(self, width: int) -> LineBuilder:
         builder = LineBuilder().add(f" {self._title}", self.ink["strong"])
         numbers = builder.width + sum(len(series.name) + len(series.now) + 5 for series in self._series) <= width
-        for series in self._series:
-            builder.gap(2).add("━ ", self.ink[series.ink]).add(series.name, self.ink["muted"])
+        for number, series in enumerate(self._series):
+            builder.gap(2).add(f"{self._stroke(number) or '━'} ", self.ink[series.ink]).add(
+                series.name, self.ink["muted"]
+            )
             if numbers:
                 builder.add(f" {series.now}", self.ink["text"])
         highest = max((value for part in self._values for value in part if math.isfinite(value)), default=0.0)
@@ -135,6 +141,10 @@ class Plot(Drawn):
         if highest > _nice(ceiling(self._values)) and builder.width + 2 + len(peak) <= width:
             builder.gap(2).add(peak, self.ink["warning"])
         return builder
+
+    def _stroke(self, number: int) -> str:
+        """Return the letter that a series is drawn with; empty where its colour tells it from the others."""
+        return _STROKES[number % len(_STROKES)] if self.app.no_color else ""
 
     def _drawn(self, width: int, height: int) -> list[Strip]:
         """Return the lines of the chart, from the cache unless data, size or colours changed."""
@@ -157,8 +167,11 @@ class Plot(Drawn):
                     number = _series_number(piece, style)
                     style = number
                 elif piece:
-                    name = "faint" if style is None or style == _AXIS else self._series[style].ink
-                    builder.add(piece, self.ink[name])
+                    if style is None or style == _AXIS:
+                        builder.add(piece, self.ink["faint"])
+                        continue
+                    stroke = self._stroke(style)
+                    builder.add(_BRAILLE.sub(stroke, piece) if stroke else piece, self.ink[self._series[style].ink])
             lines.append(builder.strip(builder.width))
         return lines
 
