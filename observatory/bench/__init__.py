@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BENCHMARKS: Mapping[str, str] = {
     "actions": "observatory.bench.actions",
     "bus": "observatory.bench.bus",
+    "history": "observatory.bench.history",
     "gateway": "observatory.bench.gateway",
     "tui": "observatory.bench.tui",
 }

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from observatory.history.columns import behind, empty, events_of, unified
+from observatory.history.columns import behind, empty, events_of, ids_of, rows_of, unified
 from observatory.history.stretch import NEVER_MS
 from observatory.model.books import Books
+from observatory.model.reduce import Folding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -93,14 +94,26 @@ class Chronicle:
         number = max(min(bisect_right(self._starts, row) - 1, len(self.stretches) - 1), 0)
         return self.stretches[number].state(row - self._starts[number])
 
-    def between(self, low: int, high: int) -> pa.Table:
-        """Return the rows from *low* to before *high*."""
+    def advance(self, books: Books, low: int, high: int) -> Books:
+        """Return the books before row *high*, from those before row *low*, which is not behind it."""
+        if low == high:
+            return books
+        table = self.between(low, high)
+        folding = Folding(books)
+        folding.run(rows_of(table))
+        folding.last_id = ids_of(table.slice(table.num_rows - 1))[0]
+        return folding.books()
+
+    def between(self, low: int, high: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows from *low* to before *high*, all of their columns or some."""
         parts = [
-            stretch.between(low - start, high - start)
+            stretch.between(low - start, high - start, columns)
             for start, stretch in zip(self._starts, self.stretches, strict=False)
             if start < high and start + stretch.rows > low
         ]
-        return unified(parts) if parts else empty()
+        if not parts:
+            return empty() if columns is None else empty().select(columns)
+        return unified(parts)
 
     def events(self, low: int, high: int) -> list[Event]:
         """Return the facts from row *low* to before *high*, oldest first."""

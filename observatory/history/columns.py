@@ -6,6 +6,7 @@ foreign agent writes the separators of our own facts into its text, `?` stands f
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,6 +55,7 @@ _RUN: Final = "\x1f"
 _LIST: Final = "\x1e"
 
 
+@cache
 def empty() -> pa.Table:
     """Return a table of no events."""
     return SCHEMA.empty_table()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from observatory.bus.reads.log_pages import before_ms, days_of, later, now_ms, page_of_log
-from observatory.history.columns import behind, in_order, read_page, unified
+from observatory.history.columns import behind, in_order, read_page, times_of, unified
 from observatory.history.index import Indexer
 from observatory.history.stretch import Cache, Stretch
 
@@ -58,6 +60,10 @@ class HotLog(Stretch):
     def group(self, number: int) -> pa.Table:
         """Return a group of rows; all are at hand."""
         return self.read_group(number)
+
+    def times(self, number: int) -> Any:  # noqa: ANN401 - an array of numpy
+        """Return for each row of a group the least time of it and of the rest of the group, which may grow."""
+        return np.minimum.accumulate(times_of(self.read_group(number))[::-1])[::-1]
 
     async def catch_up(self, progress: Callable[[int], None] | None = None) -> int:
         """Read on to the end of the log; returns how many events were new.

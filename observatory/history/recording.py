@@ -158,7 +158,7 @@ def open_recording(path: Path, cache: Cache | None = None) -> Recording:
         with suppress(DamagedError):
             found = read_index(index, check=True)
             span = (found.rows, found.first_ms or 0, found.last_ms or 0)
-            segments.append(Segment(name, cache, members[name + EVENTS], index, span))
+            segments.append(Segment(name, cache, pa.BufferReader(members[name + EVENTS]), index, span))
             last_ms = max(last_ms, span[2])
             continue
         break

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from observatory.bus.tasks.publisher import LANE_BOUND
-from observatory.history.columns import events_of, times_of, words_of
+from observatory.history.columns import coded, events_of, times_of
 from observatory.model import health
 from observatory.model.agent import AgentState, agent_of
 from observatory.model.event import EventKind
@@ -32,7 +32,7 @@ from observatory.model.snapshot import (
 from observatory.model.task import SHARED, Lane, Priority, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 
     import pyarrow as pa
 
@@ -157,7 +157,7 @@ class Moment:
         length = waiting + pending
         until = next((end for key, end in self.books.paused.items() if self.lane_of(key) == lane), None)
         paused = until is not None and (until == 0 or until > self.at_ms)
-        came, went = window.lane_rates(self, lane)
+        came, went = window.lane_rates(lane)
         return LaneView(
             queue=lane.queue,
             priority=lane.priority,
@@ -173,7 +173,7 @@ class Moment:
             rate_window_s=RATE_MS / 1000,
             working=len(agents),
             paused_until_ms=until if paused else None,
-            trend=window.trend(self, lane, length),
+            trend=window.trend(lane, length),
             state=health.lane_state(length, length, groups, waits=waiting > 0, bound=LANE_BOUND, paused=paused),
         )
 
@@ -252,69 +252,87 @@ class Moment:
 
 
 class _Window:
-    """The last facts before a moment, as arrays.
+    """The last facts before a moment, as arrays of codes: what is asked of each lane and agent is counted once for all.
 
     Args:
+        moment: The moment.
         table: The facts.
-        at_ms: The moment.
         span_ms: Ms that the latencies speak of.
     """
 
-    def __init__(self, table: pa.Table, at_ms: int, span_ms: int) -> None:
-        self.table = table
-        self.at_ms = at_ms
+    def __init__(self, moment: Moment, table: pa.Table, span_ms: int) -> None:
         self.span_ms = span_ms
-        self.times = times_of(table)
-        self.kinds = np.array(words_of(table, "kind"), dtype=object)
-        self.streams = np.array(words_of(table, "lane"), dtype=object)
-        self.came = np.isin(self.kinds, _CAME)
-        self.went = np.isin(self.kinds, _WENT)
-        self.lately = self.times > at_ms - min(span_ms, WINDOW_MS)
+        self._at_ms = moment.at_ms
+        self._times = times_of(table)
+        self._lasted = table.column("took_ms")
+        self._first = table.column("attempt").to_numpy() <= 1
+        self._kinds = coded(table, "kind")
+        self._lately = self._times > moment.at_ms - min(span_ms, WINDOW_MS)
+        came, went = self._of(_CAME), self._of(_WENT)
+        self._lanes, lane = _grouped(coded(table, "lane"), moment.lane_of)
+        soon = self._times > moment.at_ms - RATE_MS
+        size = len(self._lanes) + 1
+        self._rates = [np.bincount(lane[part & soon], minlength=size) * 1000 / RATE_MS for part in (came, went)]
+        ago = np.minimum((moment.at_ms - self._times) // 1000, TREND_LENGTH)
+        place, cells = lane * (TREND_LENGTH + 1) + ago, size * (TREND_LENGTH + 1)
+        change = np.bincount(place[came], minlength=cells) - np.bincount(place[went], minlength=cells)
+        self._grown = np.cumsum(change.reshape(size, -1), axis=1)[:, : TREND_LENGTH - 1]
+        self._agents, agent = _grouped(coded(table, "agent"), lambda name: agent_of(name) if name else None)
+        size = len(self._agents) + 1
+        done, failed = (
+            np.bincount(agent[self._lately & self._of(kinds)], minlength=size)
+            for kinds in ((EventKind.COMPLETED,), _FAILED)
+        )
+        self._done, self._failed = done, failed
 
     @classmethod
     def before(cls, moment: Moment) -> _Window:
         """Return what there is before *moment*: two minutes, or so many facts."""
         chronicle, at_ms = moment.chronicle, moment.at_ms
         low = max(chronicle.row_at(at_ms - TREND_LENGTH * 1000), moment.row - WINDOW_ROWS, 0)
-        table = chronicle.between(low, moment.row)
+        table = chronicle.between(low, moment.row, ("ts", "kind", "lane", "agent", "attempt", "took_ms"))
         crowded = low == moment.row - WINDOW_ROWS and table.num_rows
         span = max(at_ms - int(times_of(table)[0]), 1) if crowded else WINDOW_MS
-        return cls(table, at_ms, min(span, WINDOW_MS))
+        return cls(moment, table, min(span, WINDOW_MS))
 
-    def lane_rates(self, moment: Moment, lane: Lane) -> tuple[float, float]:
+    def lane_rates(self, lane: Lane) -> tuple[float, float]:
         """Return how many tasks came into a lane per second, and how many were settled."""
-        inside = self._of(moment, lane) & (self.times > self.at_ms - RATE_MS)
-        return tuple(float((inside & part).sum()) * 1000 / RATE_MS for part in (self.came, self.went))  # type: ignore[return-value]
+        at = self._lanes.get(lane)
+        return (0.0, 0.0) if at is None else (float(self._rates[0][at]), float(self._rates[1][at]))
 
-    def trend(self, moment: Moment, lane: Lane, backlog: int) -> tuple[float, ...]:
+    def trend(self, lane: Lane, backlog: int) -> tuple[float, ...]:
         """Return the backlog of a lane at the end of each of the last seconds, reckoned back from now."""
-        inside = self._of(moment, lane)
-        ago = np.minimum((self.at_ms - self.times) // 1000, TREND_LENGTH)
-        change = np.bincount(ago[inside & self.came], minlength=TREND_LENGTH + 1)
-        change = change - np.bincount(ago[inside & self.went], minlength=TREND_LENGTH + 1)
-        before = backlog - np.cumsum(change)[: TREND_LENGTH - 1]
+        at = self._lanes.get(lane)
+        if at is None:
+            return (float(backlog),) * TREND_LENGTH
+        before = backlog - self._grown[at]
         return tuple(np.maximum(np.concatenate((before[::-1], [backlog])), 0).astype(float).tolist())
 
     def agent_rates(self, agent: str) -> tuple[float, float]:
         """Return how many tasks an agent completed per second, and how many of its attempts failed."""
-        agents = words_of(self.table, "agent")
-        mine = np.array([agent_of(name) == agent for name in agents], bool) & self.lately if agents else self.lately
-        seconds = self.span_ms / 1000
-        return tuple(  # type: ignore[return-value]
-            float((mine & np.isin(self.kinds, kinds)).sum()) / seconds for kinds in ((EventKind.COMPLETED,), _FAILED)
-        )
+        at, seconds = self._agents.get(agent), self.span_ms / 1000
+        return (0.0, 0.0) if at is None else (float(self._done[at]) / seconds, float(self._failed[at]) / seconds)
 
-    def durations(self, kinds: Iterable[str], *, first: bool = False) -> tuple[Any, Any]:
+    def durations(self, kinds: Collection[str], *, first: bool = False) -> tuple[Any, Any]:
         """Return times and durations, in ms, of facts of *kinds*; only of first attempts if *first*."""
-        lasted = self.table.column("took_ms")
-        known = lasted.is_valid().to_numpy() & np.isin(self.kinds, list(kinds)) & self.lately
+        known = self._lasted.is_valid().to_numpy() & self._of(kinds) & self._lately
         if first:
-            known &= self.table.column("attempt").to_numpy() <= 1
-        return self.times[known], lasted.fill_null(0).to_numpy()[known]
+            known &= self._first
+        return self._times[known], self._lasted.fill_null(0).to_numpy()[known]
 
-    def _of(self, moment: Moment, lane: Lane) -> Any:  # noqa: ANN401 - an array of numpy
-        names = [name for name in set(self.streams.tolist()) if name and moment.lane_of(name) == lane]
-        return np.isin(self.streams, names) if names else np.zeros(len(self.times), bool)
+    def _of(self, kinds: Collection[str]) -> Any:  # noqa: ANN401 - an array of numpy
+        wanted = np.array([word in kinds for word in self._kinds.dictionary.to_pylist()] or [False])
+        return wanted[self._kinds.indices.to_numpy(zero_copy_only=False)]
+
+
+def _grouped(column: pa.DictionaryArray, name: Callable[[str], Hashable]) -> tuple[dict[Any, int], Any]:
+    """Return numbers for what the words of a column name, from 1, and that number for each row; 0 names nothing."""
+    numbers: dict[Any, int] = {}
+    known = []
+    for word in column.dictionary.to_pylist():
+        named = name(word)
+        known.append(0 if named is None else numbers.setdefault(named, len(numbers) + 1))
+    return numbers, np.array(known or [0])[column.indices.to_numpy(zero_copy_only=False)]
 
 
 def _corrected(queued: int, running: int, samples: Iterable[LaneSample]) -> tuple[int, int]:
@@ -340,11 +358,18 @@ def _quantiles(durations: Any) -> Quantiles:  # noqa: ANN401 - an array of numpy
 def _by_second(times: Any, durations: Any, end: int) -> tuple[float, ...]:  # noqa: ANN401 - arrays of numpy
     """Return the 95th percentile of each of the last seconds; NaN where there was none."""
     points = [math.nan] * TREND_LENGTH
-    seconds = times // 1000
-    for second in np.unique(seconds).tolist():
-        place = TREND_LENGTH - (end - second)
-        if 0 <= place < TREND_LENGTH:
-            points[place] = float(np.percentile(durations[seconds == second], 95))
+    if not len(times):
+        return tuple(points)
+    order = np.lexsort((durations, times // 1000))
+    ordered = durations[order]
+    seconds, start, count = np.unique((times // 1000)[order], return_index=True, return_counts=True)
+    place = start + 0.95 * (count - 1)
+    below, above = ordered[np.floor(place).astype(int)], ordered[np.ceil(place).astype(int)]
+    found = below + (above - below) * (place % 1)
+    for second, value in zip(seconds.tolist(), found.tolist(), strict=True):
+        at = TREND_LENGTH - (end - second)
+        if 0 <= at < TREND_LENGTH:
+            points[at] = value
     return tuple(points)
 
 

@@ -44,7 +44,7 @@ class Segment(Stretch):
     Args:
         name: Its name.
         cache: Where groups and keyframes are kept.
-        events: The bytes of its Parquet file.
+        events: Its Parquet file.
         index: The bytes of its index.
         span: How many events it holds, and their least and greatest time, where that is known without its index.
         path: The Parquet file, where it is one of its own.
@@ -54,7 +54,7 @@ class Segment(Stretch):
         self,
         name: str,
         cache: Cache,
-        events: pa.Buffer,
+        events: pa.NativeFile,
         index: memoryview,
         span: tuple[int, int, int] | None = None,
         *,
@@ -76,7 +76,9 @@ class Segment(Stretch):
             DamagedError: A file of it is gone.
         """
         try:
-            events, index = (pa.memory_map(str(folder / f"{name}{kind}")).read_buffer() for kind in (EVENTS, INDEX))
+            # Events are read piece by piece and not mapped, or all that was ever looked at would stay in memory.
+            events = pa.OSFile(str(folder / f"{name}{EVENTS}"))
+            index = pa.memory_map(str(folder / f"{name}{INDEX}")).read_buffer()
         except OSError as error:
             raise DamagedError(f"segment {name} cannot be opened", str(error.strerror or error)) from error
         return cls(name, cache, events, memoryview(index), span, path=folder / f"{name}{EVENTS}")
@@ -88,7 +90,7 @@ class Segment(Stretch):
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield all events at once, as they are read fastest."""
-        yield pq.read_table(pa.BufferReader(self._events)).cast(SCHEMA)
+        yield pq.read_table(self._events).cast(SCHEMA)
 
     @property
     def rows(self) -> int:
@@ -116,7 +118,7 @@ class Segment(Stretch):
         """Read one row group of the file."""
         try:
             if self._file is None:
-                self._file = pq.ParquetFile(pa.BufferReader(self._events), read_dictionary=list(WORDS))
+                self._file = pq.ParquetFile(self._events, read_dictionary=list(WORDS))
             table = self._file.read_row_group(number, use_threads=False)
             return table.cast(SCHEMA).combine_chunks()
         except (pa.ArrowException, OSError) as error:
@@ -130,7 +132,7 @@ class Segment(Stretch):
         """
         index = read_index(self._index, check=True)
         try:
-            about = pq.read_metadata(pa.BufferReader(self._events))
+            about = pq.read_metadata(self._events)
         except pa.ArrowException as error:
             raise DamagedError(f"segment {self.name} is damaged", str(error)[:200]) from error
         counted = [about.row_group(at).num_rows for at in range(about.num_row_groups)]
@@ -177,7 +179,7 @@ class SegmentWriter:
             sink.write(write_index(self.indexer.index))
             to_disk(sink)
         data = {kind: pa.memory_map(str(self._part(kind))).read_buffer() for kind in self._paths}
-        Segment(self.name, Cache(0), data[EVENTS], memoryview(data[INDEX])).verify()
+        Segment(self.name, Cache(0), pa.BufferReader(data[EVENTS]), memoryview(data[INDEX])).verify()
         return {kind: hashlib.sha256(memoryview(one)).hexdigest() for kind, one in data.items()}
 
     def keep(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from observatory.history import lists
 from observatory.history.marks import marks_of
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from observatory.model.trace import Trace
 
 Found = TypeVar("Found")
+
+
+NEAR_ROWS: Final = 200
+"""Events up to which a step forwards goes on from the books at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,11 +290,15 @@ class PastSource:
         return moment
 
     async def _at(self, at_ms: int, row: int | None) -> Moment:
-        chronicle = self._chronicle
+        chronicle, before = self._chronicle, self._moment
 
         def read() -> Moment:
             at = chronicle.row_at(at_ms) if row is None else row
-            return Moment(chronicle, at, at_ms, chronicle.state(at), self._keys)
+            if before is not None and before.chronicle is chronicle and 0 <= at - before.row <= NEAR_ROWS:
+                books = chronicle.advance(before.books, before.row, at)
+            else:
+                books = chronicle.state(at)
+            return Moment(chronicle, at, at_ms, books, self._keys)
 
         return await self._ask(read)
 

@@ -15,7 +15,7 @@ from observatory.model.keyframe import decode
 from observatory.model.reduce import Folding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterator
+    from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
     from pathlib import Path
 
     from observatory.history.index import Group, Index
@@ -32,7 +32,7 @@ class Cache:
         most: Things that are kept.
     """
 
-    def __init__(self, most: int = 16) -> None:
+    def __init__(self, most: int = 24) -> None:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._most = most
 
@@ -118,8 +118,12 @@ class Stretch:
         """Return one group of rows, from the cache if it was read lately."""
         return self.cache.get((self.name, "group", number), lambda: self.read_group(number))
 
-    def between(self, low: int, high: int) -> pa.Table:
-        """Return the rows from *low* to before *high*."""
+    def times(self, number: int) -> Any:  # noqa: ANN401 - an array of numpy
+        """Return for each row of a group the least time of it and of the rest of the group."""
+        return self.cache.get((self.name, "times", number), lambda: _least_of_the_rest(self.group(number)))
+
+    def between(self, low: int, high: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows from *low* to before *high*, all of their columns or some."""
         low, high = max(low, 0), min(high, self.rows)
         parts = []
         starts = [group.row for group in self.groups]
@@ -127,9 +131,11 @@ class Stretch:
             number = bisect_right(starts, low) - 1
             group = self.groups[number]
             upto = min(high, group.row + group.rows)
-            parts.append(self.group(number).slice(low - group.row, upto - low))
+            table = self.group(number) if columns is None else self.group(number).select(columns)
+            parts.append(table.slice(low - group.row, upto - low))
             low = upto
-        return unified(parts) if parts else empty()
+        none = empty() if columns is None else empty().select(columns)
+        return unified(parts) if parts else none
 
     def row_at(self, at_ms: int) -> int:
         """Return how many events had happened at *at_ms* of server time.
@@ -143,7 +149,7 @@ class Stretch:
             return 0
         group = self.groups[number]
         after = floors[number + 1] if number + 1 < len(floors) else self.later_ms
-        times = np.minimum.accumulate(times_of(self.group(number))[::-1])[::-1]
+        times = self.times(number)
         return group.row + int(np.searchsorted(np.minimum(times, after), at_ms, "right"))
 
     def _floors(self) -> list[int]:
@@ -239,3 +245,7 @@ class Stretch:
                 counted, _ = np.histogram(times[(kinds == kind) & (times < edges_ms[-1])], edges_ms)
                 found[kind] = found.get(kind, 0) + counted
         return found
+
+
+def _least_of_the_rest(table: pa.Table) -> Any:  # noqa: ANN401 - an array of numpy
+    return np.minimum.accumulate(times_of(table)[::-1])[::-1]
