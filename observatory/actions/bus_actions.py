@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from observatory.bus import Bus
-    from observatory.model.plan import JobView, ResendLetter
+    from observatory.model.plan import Demand, JobView, ResendLetter
     from observatory.model.retention import Retention
 
 
@@ -68,6 +68,30 @@ class BusActions:
         self.guard = guard or Guard(clock=self._clock)
         self.actor = actor or f"{getpass.getuser()}@{socket.gethostname()}"
         self.context = context or bus.url
+
+    # -- what may be done ---------------------------------------------------------------------------------------
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing may be changed now, in words; empty if something may."""
+        return self.guard.refusal
+
+    @property
+    def armed_s(self) -> float | None:
+        """Seconds for which writing is allowed yet; None where no allowance holds."""
+        return self.guard.armed_s
+
+    def arm(self, seconds: float) -> None:
+        """Allow writing for a while; see `Guard.arm`."""
+        self.guard.arm(seconds)
+
+    def disarm(self) -> None:
+        """End an allowance."""
+        self.guard.disarm()
+
+    def demand(self, plan: Plan) -> Demand:
+        """Return what it takes to agree to *plan*."""
+        return self.guard.demand(plan)
 
     # -- plan ---------------------------------------------------------------------------------------------------
 

@@ -100,9 +100,11 @@ def actions_on(bus: Bus, settings: Settings) -> BusActions:
     """Return what can change *bus*, as far as the settings let it."""
     from observatory.actions import BusActions, Guard
 
-    locked = f"read_only is set by {settings.provenance('read_only')}" if settings.read_only else ""
+    why = f"read_only is set by {settings.provenance('read_only')}" if settings.read_only else ""
+    # What a flag or a variable says is meant for this session; what a file says of a bus can be lifted for a while.
+    lasting = bool(why) and settings.provenance("read_only").startswith(("flag", "env"))
     protected = (settings.context or settings.prefix) if settings.protected else ""
-    guard = Guard(locked=locked, protected=protected)
+    guard = Guard(locked=why if lasting else "", read_only="" if lasting else why, protected=protected)
     return BusActions(bus, guard=guard, actor=settings.actor, context=settings.context or bus.url)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from observatory.cli.acting import actions_on
 from observatory.cli.attach import PATIENCE_S, named_file, operator
 from observatory.cli.watching import keeper_for
 from observatory.model.errors import SettingsError
@@ -102,7 +103,6 @@ async def _opened(name: str, settings: Settings, url: str, stack: ExitStack | No
     """Connect, watch for alerts, and return the bus; closing it closes *stack*, too."""
     import asyncio
 
-    from observatory.actions import BusActions
     from observatory.bus import Bus
     from observatory.live import LiveSource
     from observatory.tui.desk import OpenBus
@@ -110,6 +110,8 @@ async def _opened(name: str, settings: Settings, url: str, stack: ExitStack | No
     bus = Bus.connect(url, prefix=settings.prefix, name="operator")
     await bus.open(deadline_s=PATIENCE_S)
     keeper = keeper_for(settings, bus)
+    actions = actions_on(bus, settings)
+    await actions.look_at_rights()
 
     async def close() -> None:
         await keeper.close()
@@ -120,7 +122,7 @@ async def _opened(name: str, settings: Settings, url: str, stack: ExitStack | No
     return OpenBus(
         name or bus.url,
         LiveSource(bus, refresh_s=settings.refresh_s, alerts=keeper),
-        BusActions(bus),
+        actions,
         read_only=settings.read_only,
         protected=settings.protected,
         colour=settings.colour,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from observatory.model.engine import EngineReport
     from observatory.model.event import Event
     from observatory.model.listing import AgentDetail, Ask, EntryRow, GroupRow, Page, PendingRow, PendingScope, TaskRow
-    from observatory.model.plan import Plan, Report, Request
+    from observatory.model.plan import Consent, Demand, JobView, Plan, Report, Request
     from observatory.model.snapshot import Snapshot
     from observatory.model.trace import Trace
 
@@ -133,7 +133,29 @@ class Source(Protocol):
 
 
 class Actions(Protocol):
-    """How things are changed: a plan that can be looked at, then its execution."""
+    """How things are changed: a plan that can be looked at, then its execution; and whether anything may be."""
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing may be changed now, in words; empty if something may."""
+
+    @property
+    def armed_s(self) -> float | None:
+        """Seconds for which writing is allowed yet; None where no allowance holds."""
+
+    def arm(self, seconds: float) -> None:
+        """Allow writing for a while, where it is not allowed by itself.
+
+        Raises:
+            UsageError: No time that makes sense.
+            RefusedError: It cannot be allowed here.
+        """
+
+    def disarm(self) -> None:
+        """End an allowance."""
+
+    def demand(self, plan: Plan) -> Demand:
+        """Return what it takes to agree to *plan*."""
 
     async def plan(self, request: Request) -> Plan:
         """Find out what *request* would touch, without changing anything.
@@ -143,9 +165,33 @@ class Actions(Protocol):
             BusError: The bus cannot be asked.
         """
 
-    async def execute(self, plan: Plan) -> Report:
+    async def execute(self, plan: Plan, consent: Consent) -> Report:
         """Do what *plan* says, re-checking each item inside the atomic step that changes it.
 
         Raises:
-            BusError: The bus could not be changed; what was done before is in the event log.
+            RefusedError: It may not be done here and now, or nobody agreed to it as it takes.
+            BusError: The bus could not be changed; the job of the plan can be resumed.
+        """
+
+    async def jobs(self, limit: int) -> tuple[JobView, ...]:
+        """Return the newest jobs, newest first.
+
+        Raises:
+            BusError: The bus cannot be asked.
+        """
+
+    async def steer(self, job: str, wish: str, value: str = "") -> None:
+        """Pause or cancel a job, or give it another rate: `pause`, `cancel`, `rate`.
+
+        Raises:
+            UsageError: There is no such job, or it is over.
+            RefusedError: Nothing may be changed here and now.
+        """
+
+    async def resume(self, job: str) -> Report:
+        """Go on with a job that was paused, or whose executor died.
+
+        Raises:
+            RefusedError: Nothing may be changed here and now.
+            BusError: Somebody executes it, or the bus could not be changed.
         """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from observatory.model.commands import Situation
 from observatory.model.snapshot import LinkState, LinkView, Origin, Snapshot
+from observatory.tui.acting.changes import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -91,6 +92,7 @@ class Desk:
         frozen: The painting is held.
         alarm: What happened to alerts on this bus in this run, and what is being told of it.
         views: Names of the views that were opened one after the other; going back from the only one leaves.
+        changes: What was changed from here, to be taken back.
     """
 
     bus: OpenBus
@@ -104,6 +106,7 @@ class Desk:
     frozen: bool = False
     alarm: Alarm | None = None
     views: list[str] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
 
     def __post_init__(self) -> None:
         """Begin in the present of the bus, with nothing known."""
@@ -132,11 +135,12 @@ class Desk:
     @property
     def read_only(self) -> bool:
         """Whether nothing may be changed."""
-        return self.bus.read_only
+        return bool(self.actions.refusal) or (self.bus.read_only and self.actions.armed_s is None)
 
     def situation(self, *, selection: bool = True) -> Situation:
         """Return what decides which commands may run now."""
-        return Situation(self.read_only, self.latest.origin, self.latest.link.state, selection)
+        why = self.actions.refusal
+        return Situation(self.read_only, self.latest.origin, self.latest.link.state, selection, why)
 
     def pace(self, seconds: float) -> None:
         """Ask the source for a snapshot every *seconds* from now on, where its pace can be changed."""

@@ -53,7 +53,7 @@ class Terminal:
 
 async def test_without_a_bus_the_app_brings_its_own_engine_and_takes_it_away(cli: Cli) -> None:
     """No configuration at all: the dashboard is drawn, verbs find its engine, `q` ends both, the data stays."""
-    with _terminal(cli) as terminal:
+    with terminal_of(cli) as terminal:
         await eventually(lambda: "LIVE" in terminal.text, timeout=30)
         assert cli("send", "deploy").code == 0
         await eventually(lambda: "published" in terminal.text)
@@ -71,7 +71,7 @@ async def test_without_a_bus_the_app_brings_its_own_engine_and_takes_it_away(cli
 
 async def test_read_only_is_shown_and_takes_sending_away(bus_cli: Cli) -> None:
     """In a read-only session the send key explains itself instead of opening the form."""
-    with _terminal(bus_cli, "--read-only") as terminal:
+    with terminal_of(bus_cli, "--read-only") as terminal:
         await eventually(lambda: "LIVE" in terminal.text, timeout=30)
         terminal.type("s")
         await eventually(lambda: "read-only" in terminal.text)
@@ -81,7 +81,7 @@ async def test_read_only_is_shown_and_takes_sending_away(bus_cli: Cli) -> None:
 
 async def test_an_unreachable_bus_is_told_before_the_screen_is_taken(cli: Cli) -> None:
     """Exit code 3 and one line; the terminal never enters full-screen mode."""
-    with _terminal(cli, "--url", "redis://127.0.0.1:1") as terminal:
+    with terminal_of(cli, "--url", "redis://127.0.0.1:1") as terminal:
         await eventually(terminal.ended, timeout=20)
         assert terminal.text.startswith("observatory: cannot reach redis://127.0.0.1:1")
     assert terminal.process.returncode == 3
@@ -89,7 +89,7 @@ async def test_an_unreachable_bus_is_told_before_the_screen_is_taken(cli: Cli) -
 
 async def test_the_demo_shows_its_swarm_and_leaves_nothing_running(cli: Cli) -> None:
     """Agents appear by themselves; `q` ends the swarm with its engine."""
-    with _terminal(cli, "demo", "--agents", "4", "--incidents", "none") as terminal:
+    with terminal_of(cli, "demo", "--agents", "4", "--incidents", "none") as terminal:
         await eventually(lambda: "4 of 4" in terminal.text, timeout=30)
         terminal.type("q")
         await eventually(terminal.ended, timeout=20)
@@ -97,7 +97,8 @@ async def test_the_demo_shows_its_swarm_and_leaves_nothing_running(cli: Cli) -> 
 
 
 @contextmanager
-def _terminal(cli: Cli, *words: str) -> Iterator[Terminal]:
+def terminal_of(cli: Cli, *words: str) -> Iterator[Terminal]:
+    """Run the command on a terminal of its own."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     os.set_blocking(master, False)

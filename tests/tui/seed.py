@@ -14,7 +14,18 @@ from observatory.model.clock import ManualClock
 from observatory.model.dead_letter import DeadLetter
 from observatory.model.event import Event, EventKind
 from observatory.model.listing import Ask, Page
-from observatory.model.plan import Plan, PlannedItem, Report, Request, RequeueDeadLetters, SendTask
+from observatory.model.plan import (
+    Consent,
+    Demand,
+    JobView,
+    Plan,
+    PlannedItem,
+    Report,
+    Request,
+    RequeueDeadLetters,
+    SendTask,
+    demand,
+)
 from observatory.model.snapshot import (
     AgentView,
     DeadLetterSummary,
@@ -172,8 +183,13 @@ def piece(rows: Sequence[RowT], key: Callable[[RowT], str], ask: Ask) -> Page[Ro
 class SeedActions:
     """Plans what is asked, and remembers it instead of doing it."""
 
+    refusal = ""
+    armed_s: float | None = None
+
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.rows: tuple[JobView, ...] = ()
+        self.steered: list[tuple[str, str, str]] = []
         self.executed: list[Plan] = []
         self.error: Exception | None = None
 
@@ -185,12 +201,39 @@ class SeedActions:
             item = PlannedItem(task.id, "", f"cortex:tasks:{task.lane}", task.type)
             return Plan("plan-1", "send", "", (item,), (), NOW_MS)
         assert isinstance(request, RequeueDeadLetters)
+        sources = {letter.entry_id: letter.source for letter in dead_letters()}
         items = tuple(
-            PlannedItem(entry, "cortex:tasks:dlq", "cortex:tasks:deploy:high", entry) for entry in request.select.ids
+            PlannedItem(entry, "cortex:tasks:dlq", sources.get(entry, "cortex:tasks:high"), entry)
+            for entry in request.select.ids
         )
         return Plan("plan-1", "requeue", "", items, (), NOW_MS)
 
-    async def execute(self, plan: Plan) -> Report:
+    def arm(self, seconds: float) -> None:
+        """Allow writing."""
+        self.armed_s = seconds
+
+    def disarm(self) -> None:
+        """Forbid it."""
+        self.armed_s = None
+
+    def demand(self, plan: Plan) -> Demand:
+        """Ask as the real ones do."""
+        return demand(plan)
+
+    async def jobs(self, limit: int) -> tuple[JobView, ...]:
+        """What is there."""
+        return self.rows[:limit]
+
+    async def steer(self, job: str, wish: str, value: str = "") -> None:
+        """Remember it."""
+        self.steered.append((job, wish, value))
+
+    async def resume(self, job: str) -> Report:
+        """Remember it."""
+        self.steered.append((job, "resume", ""))
+        return Report(Plan(job, "requeue", "", (), (), NOW_MS), (), (), ())
+
+    async def execute(self, plan: Plan, consent: Consent) -> Report:
         """Report that everything was done."""
         if self.error is not None:
             raise self.error

@@ -16,7 +16,7 @@ from observatory.model.errors import BusError, BusUnreachableError, SettingsErro
 from observatory.model.plan import RequeueDeadLetters, Selector, SendTask
 from observatory.model.snapshot import LaneState, LinkState, LinkView, Origin, Snapshot
 from observatory.model.task import Priority
-from observatory.tui.dialogs.confirm import Confirm
+from observatory.tui.acting.review import Review
 from observatory.tui.dialogs.send import SendForm
 from observatory.tui.drawing.drawn import Drawn
 from observatory.tui.rows.dead_letters import DeadLetterList
@@ -602,12 +602,12 @@ async def test_requeue_concerns_what_is_marked_and_asks_before_several(tmp_path:
         await eventually(lambda: app.screen.query(DeadLetterList) and app.screen.query_one(DeadLetterList).rows)
         table = app.screen.query_one(DeadLetterList)
         await pilot.press("space", "space", "space", "R")
-        await eventually(lambda: isinstance(app.screen, Confirm))
+        await eventually(lambda: isinstance(app.screen, Review))
         asked = "\n".join(str(label.content) for label in app.screen.query(Label))
         assert "Requeue 3 dead letters on demo?" in asked
         assert "2 → cortex:tasks:deploy:high" in asked
         assert "1 → cortex:tasks:normal" in asked
-        assert actions.requests == []
+        assert actions.executed == []
         await pilot.press(*(["right"] if agree else []), "enter")
         await eventually(lambda: isinstance(app.screen, DeadLetters))
         marked = tuple(letter.entry_id for letter in seed.dead_letters()[:3])
@@ -617,7 +617,7 @@ async def test_requeue_concerns_what_is_marked_and_asks_before_several(tmp_path:
             await eventually(lambda: not table.marks)
         else:
             await settled(pilot)
-            assert actions.requests == []
+            assert actions.executed == []
             assert table.marks.names == set(marked)
 
 

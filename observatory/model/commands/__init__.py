@@ -37,11 +37,11 @@ COMMANDS: Final[tuple[Command, ...]] = (*SCREENS, *CHANGES, *ALERTS, *LISTS, *FR
 
 VIEWS: Final[dict[str, tuple[str, ...]]] = {
     "overview": ("app", "screen", "list", "table", "tracing", "alerts"),
-    "lanes": ("app", "screen", "list", "table", "reading", "tracing", "lanes"),
-    "pending": ("app", "screen", "list", "table", "reading", "tracing"),
-    "agents": ("app", "screen", "list", "table", "reading", "tracing", "agents"),
-    "tasks": ("app", "screen", "list", "table", "reading", "tracing"),
-    "activity": ("app", "screen", "list", "table", "reading", "tracing", "alerts"),
+    "lanes": ("app", "screen", "list", "table", "reading", "tracing", "lanes", "pausing"),
+    "pending": ("app", "screen", "list", "table", "reading", "tracing", "cancelling", "claiming", "holding"),
+    "agents": ("app", "screen", "list", "table", "reading", "tracing", "agents", "claiming", "pausing"),
+    "tasks": ("app", "screen", "list", "table", "reading", "tracing", "cancelling"),
+    "activity": ("app", "screen", "list", "table", "reading", "tracing", "alerts", "jobs"),
     "engine": ("app", "screen", "list", "table", "reading", "engine"),
     "dead-letters": ("app", "screen", "list", "table", "reading", "tracing", "dead-letters"),
     "send": ("app", "form"),

@@ -67,12 +67,14 @@ class Situation:
         origin: Where the shown snapshot comes from.
         link: The link to the bus.
         selection: There is a row under the cursor.
+        why: Why nothing may be changed, in words; empty for what `read_only` says.
     """
 
     read_only: bool = False
     origin: Origin = Origin.LIVE
     link: LinkState = LinkState.READY
     selection: bool = True
+    why: str = ""
 
 
 def refusal(command: Command, situation: Situation) -> str:
@@ -81,7 +83,7 @@ def refusal(command: Command, situation: Situation) -> str:
         if situation.origin is Origin.REPLAY:
             return "this is the past: return to live first"
         if situation.read_only:
-            return "this session is read-only"
+            return situation.why or "this session is read-only"
         if situation.link not in {LinkState.READY, LinkState.DEGRADED}:
             return "the bus is not reachable now"
     if command.needs is Needs.SELECTION and not situation.selection:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from observatory.model.text import line
+from observatory.tui.acting.acting import words_of
 from observatory.tui.commands import run_command
 from observatory.tui.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from textual.notifications import SeverityLevel
 
     from observatory.model.plan import Report
     from observatory.tui.app.main import ObservatoryApp
@@ -66,9 +68,9 @@ class Answers:
 
     def _sent(self, report: Report | None) -> None:
         if report is not None:
-            where = ", ".join(line(item.target, 80) for item in report.plan.items)
-            words = f"{line(report.summary, 300)} → {where}"
-            self._app.notify(words, severity="information" if report.done else "warning", markup=False)
+            self._app.desk.changes.did(report)
+            severity: SeverityLevel = "information" if report.done else "warning"
+            self._app.notify(words_of(report), severity=severity, markup=False)
 
     def _help(self) -> None:
         from observatory.tui.dialogs.help import HelpPage  # noqa: PLC0415 - not needed for the first paint

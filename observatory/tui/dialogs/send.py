@@ -14,7 +14,7 @@ from textual.worker import Worker, WorkerState
 from observatory.model import wire
 from observatory.model.draft import TaskDraft, sortable_id
 from observatory.model.errors import ObservatoryError, UsageError
-from observatory.model.plan import Report, SendTask
+from observatory.model.plan import Consent, Report, SendTask
 from observatory.model.task import SHARED, Priority
 from observatory.model.text import line
 from observatory.tui.commands import bindings, verdict
@@ -133,7 +133,7 @@ class SendForm(ModalScreen[Report | None]):
 
     async def _send(self, task: NewTask) -> None:
         plan = await self._desk.actions.plan(SendTask(task))
-        self.dismiss(await self._desk.actions.execute(plan))
+        self.dismiss(await self._desk.actions.execute(plan, Consent()))
 
     def _read_form(self) -> NewTask:
         """Read the form.

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from observatory.model.agent import agent_of
 from observatory.model.event import Event, EventKind
 from observatory.model.text import line
+from observatory.tui.acting.acting import words_of
 from observatory.tui.commands import bindings
 from observatory.tui.drawing import format as fmt
 from observatory.tui.rows.alerts import AlertTable
 from observatory.tui.rows.events import EventTable
+from observatory.tui.rows.jobs import JobTable
 from observatory.tui.screens.alerting import AlertingScreen
 from observatory.tui.screens.base import Step
 from observatory.tui.screens.lanes import fit_height
@@ -39,6 +41,9 @@ _BY_HAND = frozenset({
 })  # fmt: skip
 """Kinds that somebody decided, or that no work does in its ordinary course."""
 
+JOBS = 50
+"""Jobs that are listed."""
+
 RENEW_MS = 5_000
 """Milliseconds of server time after which the log is searched anew."""
 
@@ -58,11 +63,12 @@ class Activity(AlertingScreen, ListScreen[Event]):
     heading: ClassVar[str] = "Activity"
     pane_title: ClassVar[str] = "Event"
     about: ClassVar[str] = "the selected event in full"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "alerts")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "alerts", "jobs")]
 
     def body(self) -> ComposeResult:
         """What happened to alerts above what was done."""
         yield AlertTable(self.desk.clock, id="alerts")
+        yield JobTable(id="jobs")
         yield from super().body()
 
     def make_table(self) -> ActivityTable:
@@ -76,7 +82,11 @@ class Activity(AlertingScreen, ListScreen[Event]):
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
         """Read again now and then."""
-        return (Step(partial(self._show_alerts, snapshot)), Step(partial(self._follow, snapshot)))
+        return (
+            Step(partial(self._show_alerts, snapshot)),
+            Step(self._show_jobs),
+            Step(partial(self._follow, snapshot)),
+        )
 
     def sheet(self, row: Event) -> Sheet:
         """The event, every field of it."""
@@ -92,6 +102,43 @@ class Activity(AlertingScreen, ListScreen[Event]):
         table.show(snapshot, self.desk.alerts)
         table.look()
         fit_height(table, max(self.size.height // 4, 3))
+
+    def _show_jobs(self) -> None:
+        if not self.desk.is_old:
+            self.aside("read the newest changes", self._read_jobs)
+
+    async def _read_jobs(self) -> None:
+        table = self.query_one(JobTable)
+        table.set_all(await self.desk.actions.jobs(JOBS))
+        fit_height(table, max(self.size.height // 4, 3))
+
+    def action_steer(self, words: str = "") -> None:
+        """Pause, resume or cancel the selected job, or give it another rate."""
+        wish, _, value = words.strip().partition(" ")
+        job = self.query_one(JobTable).selected
+        if job is None or wish not in {"pause", "resume", "cancel", "rate"}:
+            self.notify("select a job and say pause, resume, cancel or rate N", severity="warning", markup=False)
+        elif wish == "resume":
+            self.aside(f"resume {job.id}", partial(self._resume, job.id), writes=True)
+        else:
+            self.aside(f"{wish} {job.id}", partial(self.desk.actions.steer, job.id, wish, value.strip()), writes=True)
+
+    def action_faster(self) -> None:
+        """Double the rate of the selected job."""
+        self._scale(2.0)
+
+    def action_slower(self) -> None:
+        """Halve the rate of the selected job."""
+        self._scale(0.5)
+
+    def _scale(self, factor: float) -> None:
+        job = self.query_one(JobTable).selected
+        if job is not None and job.rate is not None:
+            self.action_steer(f"rate {job.rate * factor:g}")
+
+    async def _resume(self, job: str) -> None:
+        report = await self.desk.actions.resume(job)
+        self.notify(words_of(report), severity="information" if report.done else "warning", markup=False)
 
     def _follow(self, snapshot: Snapshot) -> None:
         if snapshot.at_ms - self._renewed_ms >= RENEW_MS and not self.desk.is_old:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import uuid
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from observatory.model.agent import AgentState
 from observatory.model.filter import value_text
+from observatory.model.plan import ClaimPending, Selector, TellAgents
 from observatory.model.snapshot import AgentView
 from observatory.model.text import line
+from observatory.tui.acting.acting import pausing
 from observatory.tui.commands import bindings
 from observatory.tui.drawing import format as fmt
 from observatory.tui.rows.agents import AgentTable, urgency
@@ -38,7 +41,7 @@ class Agents(ListScreen[AgentView]):
     heading: ClassVar[str] = "Agents"
     pane_title: ClassVar[str] = "Agent"
     about: ClassVar[str] = "processes, work in hand and mailbox of the selected agent"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "agents")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "agents", "claiming", "pausing")]
 
     def make_table(self) -> AgentTable:
         """The agents."""
@@ -81,6 +84,22 @@ class Agents(ListScreen[AgentView]):
         """Show what the agent holds."""
         if (row := self.table.selected) is not None:
             self.go("pending", f"agent={value_text(row.name)}")
+
+    def action_claim(self, agent: str = "") -> None:
+        """Take all work away from the selected agent: for another one, or back to the lanes."""
+        if (row := self.table.selected) is not None:
+            select = Selector(filter=f"agent={value_text(row.name)}")
+            self.act(ClaimPending(select, agent.removeprefix("@")))
+
+    def action_pause(self, time: str = "") -> None:
+        """Leave the selected agent in peace for a while, or let it work again."""
+        if (row := self.table.selected) is not None:
+            self.act(pausing((f"@{row.name}",), time))
+
+    def action_tell(self, words: str = "") -> None:
+        """Put a message into the mailbox of the selected agent."""
+        if (row := self.table.selected) is not None:
+            self.act(TellAgents(row.name, words, uuid.uuid4().hex))
 
     def traced(self) -> str:
         """The task that the agent works on."""

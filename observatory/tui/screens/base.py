@@ -7,11 +7,11 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.message import Message
-from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from observatory.model.errors import ObservatoryError
 from observatory.model.text import line
+from observatory.tui.acting.acting import Acting
 from observatory.tui.commands import bindings, verdict
 from observatory.tui.drawing.drawn import Drawn
 from observatory.tui.drawing.lines import LineBuilder
@@ -50,7 +50,7 @@ class Step:
     paint: Callable[[], None]
 
 
-class DataScreen(Screen[None]):
+class DataScreen(Acting):
     """A screen that renders the snapshot on the desk.
 
     Subclasses compose their panels in `body` and return the repaints of a snapshot from `steps`.

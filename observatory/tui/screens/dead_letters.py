@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -11,10 +10,9 @@ from observatory.model.cause import Cause, Causes, key_of
 from observatory.model.dead_letter import DeadLetter
 from observatory.model.errors import ObservatoryError
 from observatory.model.listing import Ask, Page
-from observatory.model.plan import RequeueDeadLetters, Selector
+from observatory.model.plan import RequeueDeadLetters, Selector, TrashLetters
 from observatory.model.text import line
 from observatory.tui.commands import bindings
-from observatory.tui.dialogs.confirm import Confirm, Question
 from observatory.tui.drawing import format as fmt
 from observatory.tui.rows.causes import CauseList
 from observatory.tui.rows.dead_letters import DeadLetterList
@@ -157,25 +155,26 @@ class DeadLetters(ListScreen[DeadLetter]):
             fit_height(table, max(self.size.height // 5, 2))
 
     def action_requeue(self) -> None:
-        """Requeue the marked dead letters, or the selected one; one needs no dialog, several are asked about."""
-        marked, selected = self.table.marks.rows, self.table.selected
+        """Requeue what is meant: a cause, the marked dead letters, or the selected one."""
+        self._act(RequeueDeadLetters)
+
+    def action_trash(self) -> None:
+        """Put what is meant into the trash."""
+        self._act(TrashLetters)
+
+    def _act(self, request: type[RequeueDeadLetters | TrashLetters]) -> None:
+        causes, marked, selected = self.query_one(CauseList), self.table.marks.rows, self.table.selected
+        if self.focused is causes and causes.selected is not None:
+            self.act(request(Selector(cause=causes.selected.id)), then=self._changed)
+            return
         letters = marked or ((selected,) if selected is not None else ())
-        if len(letters) > 1:
-            self._ask(letters)
-        elif letters:
-            self._requeue_aside(letters)
+        if letters:
+            ids = tuple(letter.entry_id for letter in letters)
+            self.act(request(Selector(ids)), hidden=self.table.hidden_marks if marked else 0, then=self._changed)
 
-    def _ask(self, letters: Sequence[DeadLetter]) -> None:
-        def answered(agreed: bool | None) -> None:
-            if agreed:
-                self._requeue_aside(letters)
-
-        self.app.push_screen(Confirm(question(letters, self.table.hidden_marks, self.desk.context)), answered)
-
-    def _requeue_aside(self, letters: Sequence[DeadLetter]) -> None:
-        ids = tuple(letter.entry_id for letter in letters)
-        what = ids[0] if len(ids) == 1 else f"{fmt.count(len(ids))} dead letters from {ids[0]} on"
-        self.aside(f"requeue of {what}", partial(self._requeue, ids), writes=True)
+    def _changed(self, report: Report) -> None:
+        self.table.unmark(report.done)
+        self.loader.renew()
 
     def _follow(self, snapshot: Snapshot) -> None:
         letters = snapshot.dead_letters
@@ -186,34 +185,3 @@ class DeadLetters(ListScreen[DeadLetter]):
             if snapshot.at_ms - self._counted_ms >= RENEW_MS:
                 self._counted_ms = snapshot.at_ms
                 self.aside("count dead letters by cause", self._count)
-
-    async def _requeue(self, entry_ids: tuple[str, ...]) -> None:
-        plan = await self.desk.actions.plan(RequeueDeadLetters(Selector(entry_ids)))
-        report = await self.desk.actions.execute(plan)
-        self.notify(words_of(report), severity="information" if report.done else "warning", markup=False)
-        self.table.unmark(entry_ids)
-        self.loader.renew()
-
-
-def question(letters: Sequence[DeadLetter], hidden: int, context: str) -> Question:
-    """Return what is asked before several dead letters are requeued.
-
-    Args:
-        letters: The dead letters.
-        hidden: How many of them the filter hides.
-        context: Name of the bus.
-    """
-    targets = Counter(line(letter.source, 80) or fmt.UNKNOWN for letter in letters)
-    facts = [f"{fmt.count(number):>6} → {target}" for target, number in targets.most_common(_TARGETS)]
-    if (others := len(targets) - _TARGETS) > 0:
-        facts.append(f"       and to {fmt.count(others)} other lanes")
-    if hidden:
-        facts.append(f"{fmt.count(hidden)} of them are hidden by the filter")
-    title = f"Requeue {fmt.count(len(letters))} dead letters on {line(context, 60)}?"
-    return Question("requeue", title, facts)
-
-
-def words_of(report: Report) -> str:
-    """Return the report as a toast: what was done, and where it is now."""
-    where = {line(item.target, 80) for item in report.plan.items if item.id in report.done}
-    return line(report.summary, 300) + (f" → {', '.join(sorted(where))}" if where else "")

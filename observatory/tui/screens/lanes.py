@@ -9,7 +9,9 @@ from textual.containers import Container, Vertical
 
 from observatory.model.listing import ConsumerRow, GroupRow, PendingScope, at_time
 from observatory.model.quantity import moment
+from observatory.model.snapshot import LaneState
 from observatory.model.text import line
+from observatory.tui.acting.acting import pausing
 from observatory.tui.commands import bindings
 from observatory.tui.rows.entries import ConsumerTable, EntryTable, GroupTable
 from observatory.tui.rows.lane_columns import DEAD, DELAYED, LANE_COLUMNS, LANE_ROWS, LaneRow, lane_rows
@@ -47,7 +49,7 @@ class Lanes(DataScreen):
 
     heading: ClassVar[str] = "Lanes"
     AUTO_FOCUS: ClassVar[str | None] = "#all"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "lanes")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "lanes", "pausing")]
 
     def body(self) -> ComposeResult:
         """All lanes, and below what is shown of the one that is opened."""
@@ -112,6 +114,14 @@ class Lanes(DataScreen):
             self.go("pending", PendingScope((self._stream,), self._group, row.name))
         elif panel is self.entries:
             self.query_one(PayloadPane).focus()
+
+    def action_pause(self, time: str = "") -> None:
+        """Pause the opened lane or the one under the cursor for a while, or let it go on."""
+        row = self.query_one(AllLanes).selected
+        stream = self._stream or (row.name if row is not None else "")
+        if stream:
+            lane = next((lane for lane in self.desk.shown.lanes if lane.stream == stream), None)
+            self.act(pausing((stream,), time, paused=lane is not None and lane.state is LaneState.PAUSED))
 
     def traced(self) -> str:
         """The task of the entry under the cursor."""

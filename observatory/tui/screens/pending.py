@@ -11,6 +11,7 @@ from textual.containers import Horizontal
 from observatory.model.errors import ObservatoryError
 from observatory.model.filter.listed import PENDING
 from observatory.model.listing import Ask, PendingRow, PendingScope
+from observatory.model.plan import BuryPending, CancelTasks, ClaimPending, Selector
 from observatory.model.text import line
 from observatory.tui.commands import bindings
 from observatory.tui.dialogs.filter import filtered
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from observatory.model.listing import EntryRow
+    from observatory.model.plan import Report
     from observatory.model.snapshot import Snapshot
     from observatory.tui.sheets import Sheet
 
@@ -48,7 +50,7 @@ class Pending(ListScreen[PendingRow]):
 
     heading: ClassVar[str] = "Pending"
     about: ClassVar[str] = "the entry that is held, with its payload"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "cancelling", "claiming", "holding")]
 
     def body(self) -> ComposeResult:
         """Histograms above the list."""
@@ -103,6 +105,34 @@ class Pending(ListScreen[PendingRow]):
         """The task that is held."""
         row = self.table.selected
         return row.task_id if row is not None else ""
+
+    def action_claim(self, agent: str = "") -> None:
+        """Give what is meant to *agent*, or back to its lane."""
+        if rows := self._meant():
+            select = Selector(tuple(row.key for row in rows))
+            self.act(ClaimPending(select, agent.removeprefix("@")), hidden=self._hidden(), then=self._changed)
+
+    def action_bury(self, error: str = "") -> None:
+        """Make dead letters of what is meant."""
+        if rows := self._meant():
+            select = Selector(tuple(row.key for row in rows))
+            self.act(BuryPending(select, error or "given up by hand"), hidden=self._hidden(), then=self._changed)
+
+    def action_cancel(self) -> None:
+        """Cancel what is meant."""
+        if tasks := tuple(row.task_id for row in self._meant() if row.task_id):
+            self.act(CancelTasks(Selector(tasks)), hidden=self._hidden(), then=self._changed)
+
+    def _meant(self) -> tuple[PendingRow, ...]:
+        marked, selected = self.table.marks.rows, self.table.selected
+        return marked or ((selected,) if selected is not None else ())
+
+    def _hidden(self) -> int:
+        return self.table.hidden_marks if self.table.marks.rows else 0
+
+    def _changed(self, _report: Report) -> None:
+        self.table.unmark(self.table.marks.names)
+        self.loaders[self.table].renew()
 
     def _read(self) -> None:
         source, scope = self.desk.source, self._scope

@@ -11,6 +11,7 @@ from textual.containers import Vertical
 
 from observatory.model.errors import ObservatoryError
 from observatory.model.listing import TaskRow
+from observatory.model.plan import CancelTasks, Selector
 from observatory.model.task import FINAL_STATES
 from observatory.model.text import line
 from observatory.tui.commands import bindings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
+    from observatory.model.plan import Report
     from observatory.model.snapshot import Snapshot
     from observatory.model.trace import Trace
     from observatory.tui.widgets.list_panel import ListPanel
@@ -49,7 +51,7 @@ class Tasks(ListScreen[TaskRow]):
 
     heading: ClassVar[str] = "Tasks"
     about: ClassVar[str] = "the life and the payload of the selected task"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("reading", "tracing", "cancelling")]
 
     def body(self) -> ComposeResult:
         """The trace above, shown once a task is opened; the list and the pane below."""
@@ -117,6 +119,18 @@ class Tasks(ListScreen[TaskRow]):
             self._read_trace(self._life)
         else:
             super().action_reload()
+
+    def action_cancel(self) -> None:
+        """Cancel the opened task, the marked ones, or the selected one."""
+        marked, selected = self.table.marks.names, self.traced()
+        tasks = (self._life,) if self._life else tuple(sorted(marked)) or ((selected,) if selected else ())
+        if tasks:
+            hidden = self.table.hidden_marks if marked and not self._life else 0
+            self.act(CancelTasks(Selector(tasks)), hidden=hidden, then=self._changed)
+
+    def _changed(self, _report: Report) -> None:
+        self.table.unmark(self.table.marks.names)
+        self.loaders[self.table].renew()
 
     def on_list_panel_opened(self, event: ListPanel.Opened) -> None:
         """From the list into the life of a task, from there into its payload."""

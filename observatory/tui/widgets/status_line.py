@@ -48,7 +48,7 @@ class StatusLine(Drawn):
 
     def look(self) -> None:
         """Repaint if what the line says has changed."""
-        says = (self._state(), self._title, self._engine(), self._clock())
+        says = (self._state(), self._title, self._engine(), self._clock(), self._rights())
         if says != self._painted:
             self._painted = says
             self.refresh()
@@ -57,7 +57,7 @@ class StatusLine(Drawn):
         """Draw the line: the state first, the clock last, between them what fits."""
         words, ink = self._state()
         clock, bus = self._clock(), self._desk.bus
-        marks = "  ".join(filter(None, ("READ-ONLY" if bus.read_only else "", "PROTECTED" if bus.protected else "")))
+        marks = "  ".join(filter(None, (self._rights(), "PROTECTED" if bus.protected else "")))
         name = f"{'▌' if bus.colour else ''}{line(bus.name, 60)}"
         # Whatever else there is to say, it must be plain which bus this is.
         room = width - len(clock) - len(marks) - 9 - min(len(name), _NAME)
@@ -83,6 +83,13 @@ class StatusLine(Drawn):
         if self._desk.frozen and self._read_ms is not None:
             words += f", lists read {fmt.clock_time(self._read_ms)}"
         return words, ink
+
+    def _rights(self) -> str:
+        """Say that nothing may be changed, or for how long something may."""
+        if self._desk.read_only:
+            return "READ-ONLY"
+        left = self._desk.actions.armed_s
+        return "" if left is None else f"WRITE {int(left) // 60}:{int(left) % 60:02d}"
 
     def _engine(self) -> str:
         engine = self._desk.shown.engine
