@@ -47,12 +47,18 @@ class Hands:
     async def press(self, keys: str, until: str) -> None:
         """Press *keys* and wait for words on the screen."""
         self.terminal.type(keys)
-        await eventually(lambda: until in self.terminal.text, timeout=20)
 
-    async def agree(self, keys: str, question: str) -> None:
-        """Press what plans something, and agree to the plan: Enter alone would change nothing."""
+        def is_seen() -> bool:
+            shown = self.terminal.text
+            assert until in shown, f"{until!r} after {keys!r} in\n{shown}"
+            return True
+
+        await eventually(is_seen, timeout=20)
+
+    async def agree(self, keys: str, question: str, report: str) -> None:
+        """Press what plans something, agree to the plan, and see the report: Enter alone would change nothing."""
         await self.press(keys, question)
-        self.terminal.type(f"{RIGHT}\r")
+        await self.press(f"{RIGHT}\r", report)
 
 
 async def test_an_operator_acts_from_the_keyboard_and_takes_it_back(bus_cli: Cli, raw: redis.Redis) -> None:
@@ -74,25 +80,25 @@ async def test_an_operator_acts_from_the_keyboard_and_takes_it_back(bus_cli: Cli
         assert raw.xlen("cortex:tasks:critical") == 1
         await hands.press("z", "cancel: 1 of 1 done")
         await hands.press("4", "TimeoutError")
-        await hands.agree("oR", "Requeue 3 dead letters")
+        await hands.agree("oR", "Requeue 3 dead letters", "requeue: 3 of 3 done")
         await eventually(lambda: raw.xlen(DLQ) == 1)
-        await hands.agree("z", "Withdraw 3 dead letters")
+        await hands.agree("z", "Withdraw 3 dead letters", "withdraw: 3 of 3 done")
         await eventually(lambda: raw.xlen(DLQ) == 4)
         await hands.press("6", "held-1")
         await hands.press("/type:crawl\r", "1 of 3")
         await hands.press("A", "3 marked")
-        await hands.agree("X", "Cancel 3 tasks")
+        await hands.agree("X", "Cancel 3 tasks", "cancel: 3 of 3 done")
         await eventually(lambda: raw.scard("cortex:tasks:cancelled") == 7)
-        await hands.agree("z", "Uncancel 3 tasks")
+        await hands.agree("z", "Uncancel 3 tasks", "uncancel: 3 of 3 done")
         await eventually(lambda: raw.scard("cortex:tasks:cancelled") == 4)
         await hands.press("3", "held-1")
         await hands.press("A", "2 marked")
-        await hands.agree(":claim pink\r", "Claim 2 pending entries")
+        await hands.agree(":claim pink\r", "Claim 2 pending entries", "claim: 2 of 2 done")
         await eventually(lambda: held_by(raw) == ["pink@h:2:00000000"] * 2)
-        await hands.agree("z", "Claim 2 pending entries")
+        await hands.agree("z", "Claim 2 pending entries on", "claim: 2 of 2 done")
         await eventually(lambda: held_by(raw) == ["harold@h:1:00000000"] * 2)
         await hands.press("5", "harold")
-        await hands.agree("gC", "Hand back 2 pending entries")
+        await hands.agree("gC", "Hand back 2 pending entries", "hand back: 2 of 2 done")
         await eventually(lambda: held_by(raw) == [])
         await hands.press("8", "taken back")
         terminal.type("\x11")

@@ -74,8 +74,9 @@ class Acting(Screen[None]):
     async def _carry_out(self, plan: Plan, then: Callable[[Report], None], consent: Consent) -> None:
         if not plan.pace.is_free:
             self.notify(f"{plan.verb}: {plan.pace.words}; screen 8 shows how far it is", markup=False)
-        report = await self.desk.actions.execute(plan, consent)
-        self.desk.changes.did(report)
+        with self.desk.changes.making():
+            report = await self.desk.actions.execute(plan, consent)
+            self.desk.changes.did(report)
         self.notify(words_of(report), severity="information" if report.done else "warning", markup=False)
         then(report)
 
@@ -88,7 +89,9 @@ class Acting(Screen[None]):
         self._undo(self.desk.changes.last_undone)
 
     def _undo(self, job: str) -> None:
-        if job:
+        if self.desk.changes.is_making:
+            self.notify("a change is still being made", severity="warning", timeout=3, markup=False)
+        elif job:
             self.act(UndoJob(job))
         else:
             self.notify("nothing of this session is left to take back", severity="warning", timeout=3, markup=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from observatory.model.plan import Reversal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from observatory.model.plan import Report
 
 
@@ -17,6 +20,21 @@ class Changes:
 
     _done: list[str] = field(default_factory=list)
     _undone: list[str] = field(default_factory=list)
+    _under_way: int = 0
+
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        """Take note that a change is being made meanwhile."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+    @property
+    def is_making(self) -> bool:
+        """A change is being made, so that nobody knows yet which was the last."""
+        return self._under_way > 0
 
     def did(self, report: Report) -> None:
         """Take note of what was done: a change, an undo, or an undo of an undo."""
