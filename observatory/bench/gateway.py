@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 CONNECTIONS: Final = 32
 """Clients that send at once where the rate is measured."""
 
+MAILBOXES: Final = 100
+"""Agents that messages are sent to in turn: a mailbox takes 10,000."""
+
 RECEIVERS: Final = 20
 PUSH_RATE: Final = 200
 """Messages per second where the push is measured."""
@@ -106,9 +109,9 @@ class _Target:
         """Milliseconds that each of *count* requests took, one after the other on one connection."""
         async with _Client.open(self) as client:
             took = []
-            for _ in range(count):
+            for number in range(count):
                 began = time.perf_counter()
-                await client.post("scout")
+                await client.post(f"scout-{number % MAILBOXES}")
                 took.append((time.perf_counter() - began) * 1000)
             return took
 

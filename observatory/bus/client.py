@@ -76,7 +76,7 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
         self._keeper: LeaseKeeper | None = None
         self._pulse: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
-        self._doorbell = Doorbell(partitions, lambda keys: keys.control)
+        self._doorbell = Doorbell(partitions)
 
     @classmethod
     def connect(

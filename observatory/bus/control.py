@@ -1,9 +1,8 @@
-"""Doorbells: words that are acted on at once, instead of at the next look.
+"""The control doorbell: words that workers act on at once instead of at their next renewal.
 
-On the control channel workers hear of cancels, on the notify channel gateways hear of mail. Pub/Sub loses what it says
-while nobody listens, so nothing depends on it: a cancel is found by the next renewal as well, a wake, or work in a
-partition that rings for a sleeping worker, by the next look, and mail by the next sweep. A bell carries no work, so one
-that is heard for nothing costs one look. What foreign producers add by a plain XADD rings for nobody.
+Pub/Sub loses what it says while nobody listens, so nothing depends on it: a cancel is found by the next renewal as
+well, a wake, or work in a partition that rings for a sleeping worker, by the next look. A bell carries no work, so one
+that is heard for nothing costs one take. What foreign producers add by a plain XADD rings for nobody.
 """
 
 from __future__ import annotations
@@ -17,12 +16,11 @@ from typing import TYPE_CHECKING
 from observatory.bus.links.refusals import TRANSIENT
 
 if TYPE_CHECKING:
-    from observatory.bus.keys import Keys
     from observatory.bus.partitions import Partitions
 
 Heard = Callable[[str, str], None]
 """Called with a word and its subject: `cancel` and a task's id, `ring` with the number of the partition in which work
-has appeared and the consumer that is to fetch it, or `wake` alone; on the notify channel `mail` and an agent."""
+has appeared and the consumer that is to fetch it, or `wake` alone."""
 
 _IDLE_S = 5.0
 
@@ -30,18 +28,16 @@ log = logging.getLogger(__name__)
 
 
 class Doorbell:
-    """Listens on one channel of the bus for everybody in a process who wants to hear.
+    """Listens on the control channel for all workers of a process.
 
     In a cluster every node passes on what is published at any, so one connection hears all partitions.
 
     Args:
         partitions: The parts of the bus.
-        channel: Which channel, of the key names of a partition.
     """
 
-    def __init__(self, partitions: Partitions, channel: Callable[[Keys], str]) -> None:
+    def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
-        self._channel = channel
         self._listeners: list[Heard] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -49,7 +45,7 @@ class Doorbell:
         """Call *heard* for every word from now on."""
         self._listeners.append(heard)
         if self._task is None:
-            self._task = asyncio.create_task(self._listen(), name="observatory-bell")
+            self._task = asyncio.create_task(self._listen(), name="observatory-control")
 
     def unlisten(self, heard: Heard) -> None:
         """Do not call *heard* any more."""
@@ -67,7 +63,7 @@ class Doorbell:
             client = self._partitions.seat.link.client(timeout_s=_IDLE_S + 3)
             try:
                 async with client.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(*(self._channel(partition.keys) for partition in self._partitions))
+                    await channel.subscribe(*(partition.keys.control for partition in self._partitions))
                     while True:
                         message = await channel.get_message(timeout=_IDLE_S)
                         if message is not None:
@@ -75,7 +71,7 @@ class Doorbell:
             except TRANSIENT:
                 await asyncio.sleep(random.uniform(0.2, 1.0))
             except Exception as error:  # no right to subscribe, say: renewing tells the same, only later
-                log.warning("a doorbell cannot be listened to: %s", error)
+                log.warning("the control channel cannot be listened to: %s", error)
                 await asyncio.sleep(30)
             finally:
                 await client.aclose()

@@ -109,10 +109,9 @@ class Keys:
         """Channel of the doorbell that workers listen on."""
         return f"{self.prefix}:control"
 
-    @property
-    def notify(self) -> str:
-        """Channel of the doorbell that gateways listen on: `mail <agent>` where a message was put into a mailbox."""
-        return f"{self.prefix}:notify"
+    def bell(self, agent: str) -> str:
+        """Channel on which it rings when a message was put into the mailbox of *agent*."""
+        return f"{self.prefix}:notify:{agent}"
 
     @property
     def api_keys(self) -> str:

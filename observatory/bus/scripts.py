@@ -12,34 +12,39 @@ from functools import cache
 from importlib import resources
 
 _SHEBANG = "#!lua"
+_USUAL = ("clock", "ids", "facts", "common")
 _PARTS = {
     "look": ("clock", "ids", "replies", "look"),
     "window": ("clock", "replies", "shown", "window"),
     "pending": ("clock", "ids", "replies", "shown", "pending"),
     "groups": ("clock", "replies", "groups"),
     "find": ("clock", "find"),
-    "take": ("clock", "ids", "common", "order", "start", "canonical", "take"),
-    "begin": ("clock", "ids", "common", "order", "start", "canonical", "begin"),
-    "adopt": ("clock", "ids", "common", "order", "start", "adopt"),
-    "settle": ("clock", "ids", "common", "order", "settle"),
-    "cancel": ("clock", "ids", "common", "order", "cancelling", "cancel"),
-    "recover": ("clock", "ids", "common", "order", "recover"),
+    "take": ("clock", "ids", "facts", "common", "order", "start", "canonical", "take"),
+    "begin": ("clock", "ids", "facts", "common", "order", "start", "canonical", "begin"),
+    "adopt": ("clock", "ids", "facts", "common", "order", "start", "adopt"),
+    "settle": ("clock", "ids", "facts", "common", "order", "settle"),
+    "cancel": ("clock", "ids", "facts", "common", "order", "cancelling", "cancel"),
+    "recover": ("clock", "ids", "facts", "common", "order", "recover"),
     "delayed": ("clock", "shown", "delayed"),
     "record": ("clock", "record"),
     "ticket": ("clock", "ticket"),
+    "send": ("clock", "ids", "facts", "send"),
+    "fetch": ("clock", "ids", "facts", "fetch"),
+    "acknowledge": ("clock", "ids", "facts", "acknowledge"),
+    "note": ("clock", "ids", "facts", "note"),
     "tail": ("clock", "tail"),
-    "requeue": ("clock", "ids", "common", "moving", "requeue"),
-    "shelve": ("clock", "ids", "common", "moving", "shelve"),
-    "withdraw": ("clock", "ids", "common", "order", "moving", "withdraw"),
-    "cancel_many": ("clock", "ids", "common", "order", "moving", "cancelling", "cancel_many"),
-    "uncancel": ("clock", "ids", "common", "moving", "uncancel"),
-    "claim": ("clock", "ids", "common", "moving", "claim"),
-    "hand_back": ("clock", "ids", "common", "order", "moving", "hand_back"),
-    "set_pauses": ("clock", "ids", "common", "moving", "set_pauses"),
-    "set_group": ("clock", "ids", "common", "moving", "set_group"),
-    "drop_consumers": ("clock", "ids", "common", "moving", "drop_consumers"),
-    "set_bounds": ("clock", "ids", "common", "moving", "set_bounds"),
-    "keep_answers": ("clock", "ids", "common", "moving", "keep_answers"),
+    "requeue": ("clock", "ids", "facts", "common", "moving", "requeue"),
+    "shelve": ("clock", "ids", "facts", "common", "moving", "shelve"),
+    "withdraw": ("clock", "ids", "facts", "common", "order", "moving", "withdraw"),
+    "cancel_many": ("clock", "ids", "facts", "common", "order", "moving", "cancelling", "cancel_many"),
+    "uncancel": ("clock", "ids", "facts", "common", "moving", "uncancel"),
+    "claim": ("clock", "ids", "facts", "common", "moving", "claim"),
+    "hand_back": ("clock", "ids", "facts", "common", "order", "moving", "hand_back"),
+    "set_pauses": ("clock", "ids", "facts", "common", "moving", "set_pauses"),
+    "set_group": ("clock", "ids", "facts", "common", "moving", "set_group"),
+    "drop_consumers": ("clock", "ids", "facts", "common", "moving", "drop_consumers"),
+    "set_bounds": ("clock", "ids", "facts", "common", "moving", "set_bounds"),
+    "keep_answers": ("clock", "ids", "facts", "common", "moving", "keep_answers"),
     "letters": ("clock", "shown", "letters"),
     "states": ("clock", "states"),
     "behind": ("clock", "behind"),
@@ -83,7 +88,7 @@ def script(name: str, *, flags: bool = True) -> Script:
     own = _read(name)
     first, _, rest = own.partition("\n")
     shebang, body = (first, rest) if first.startswith(_SHEBANG) else (_SHEBANG, own)
-    parts = [body if part == name else _read(part) for part in _PARTS.get(name, ("clock", "ids", "common", name))]
+    parts = [body if part == name else _read(part) for part in _PARTS.get(name, (*_USUAL, name))]
     source = ("\n".join([shebang, *parts] if flags else parts)).encode()
     return Script(
         name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode(), "no-writes" in shebang

@@ -112,7 +112,7 @@ async def test_a_malformed_event_is_shown_as_far_as_it_can_be(bus: Bus, raw: Any
 
 
 @pytest.mark.parametrize(
-    "url", ["", "http://127.0.0.1:6379", "127.0.0.1:6379", "redis://host:port", "unix://", "redis://h/not-a-number"]
+    "url", ["", "ftp://127.0.0.1:6379", "127.0.0.1:6379", "redis://host:port", "unix://", "redis://h/not-a-number"]
 )
 def test_a_wrong_url_is_named_before_anything_is_tried(url: str) -> None:
     """What cannot be an address is said to be none."""

@@ -99,10 +99,10 @@ local function send(agent, stream, id, type, sender, fields)
   return 'sent', entry
 end
 
--- Ring for gateways, which read very many mailboxes and cannot wait at each; a bell that is lost costs a second.
+-- Ring for who reads very many mailboxes and cannot wait at each; a bell that is lost costs a second.
 local rung = {}
 local function ring_for(agent)
-  if not rung[agent] then redis.pcall('PUBLISH', PREFIX .. ':notify', 'mail ' .. agent) end
+  if not rung[agent] then redis.pcall('PUBLISH', PREFIX .. ':notify:' .. agent, '') end
   rung[agent] = true
 end
 

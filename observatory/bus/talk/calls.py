@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from observatory.bus.control import Doorbell
 from observatory.bus.talk import visits
 from observatory.bus.talk.broadcasts import Broadcasts
 from observatory.bus.talk.journal import Journal, check_journal
 from observatory.bus.talk.mail import WINDOW, Mail, check_agent
+from observatory.bus.talk.mailbell import MailBell, Rang
 from observatory.bus.talk.postman import LEASE_S as MAIL_LEASE_S
 from observatory.bus.talk.requests import TIMEOUT_S as REQUEST_TIMEOUT_S
 from observatory.bus.talk.requests import Requests
@@ -24,8 +24,7 @@ from observatory.model.ticket import ticket_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from observatory.bus.control import Heard
-    from observatory.bus.partitions import Partition, Partitions
+    from observatory.bus.partitions import Partitions
     from observatory.bus.payloads.blobs import BlobStore
     from observatory.bus.payloads.payload import Payload
     from observatory.bus.talk.broadcasts import Hearing, Told
@@ -51,8 +50,7 @@ class TalkCalls(TaskCalls):
     ) -> None:
         super().__init__(partitions, name, clock, blobs)
         self._many_inboxes = many_inboxes
-        self._mailbell = Doorbell(partitions, lambda keys: keys.notify)
-        self._rung: dict[int | None, RungPostman] = {}
+        self._mailbell = MailBell(partitions)
         self._mails: dict[int | None, Mail] = {}
         self._broadcasts: Broadcasts | None = None
         self._requests = Requests(partitions, name, clock, self._publish_request, blobs=blobs)
@@ -192,13 +190,13 @@ class TalkCalls(TaskCalls):
         found, record = await asyncio.gather(tickets_of(self.partitions, ident), self.record(ident))
         return found or ([] if record is None else [ticket_of(record)])
 
-    def hear_mail(self, heard: Heard) -> None:
-        """Call *heard* with `mail` and an agent whenever somebody sends by the bus client; bells may be lost."""
-        self._mailbell.listen(heard)
+    def hear_mail(self, agent: str, rang: Rang) -> None:
+        """Call *rang* whenever somebody sends to *agent* by the bus client; bells may be lost."""
+        self._mailbell.listen(agent, rang)
 
-    def unhear_mail(self, heard: Heard) -> None:
-        """Do not call *heard* any more."""
-        self._mailbell.unlisten(heard)
+    def unhear_mail(self, agent: str, rang: Rang) -> None:
+        """Do not call *rang* for *agent* any more."""
+        self._mailbell.unlisten(agent, rang)
 
     async def broadcast(
         self,
@@ -273,21 +271,10 @@ class TalkCalls(TaskCalls):
     def _mail_of(self, agent: str) -> Mail:
         partition = self.partitions.of(agent)
         if (mail := self._mails.get(partition.number)) is None:
-            postman = self._rung_postman(partition) if self._many_inboxes else None
+            postman = RungPostman(partition.link, self.clock, self._mailbell) if self._many_inboxes else None
             mail = Mail(partition.link, partition.keys, self.name, self.clock, blobs=self.blobs, postman=postman)
             self._mails[partition.number] = mail
         return mail
-
-    def _rung_postman(self, partition: Partition) -> RungPostman:
-        if not self._rung:
-            self._mailbell.listen(self._mail_rang)
-        postman = self._rung[partition.number] = RungPostman(partition.link, self.clock)
-        return postman
-
-    def _mail_rang(self, word: str, agent: str) -> None:
-        partition = self.partitions.of(agent)
-        if word == "mail" and (postman := self._rung.get(partition.number)) is not None:
-            postman.ring(partition.keys.mailbox(agent))
 
     def _all_agents(self) -> Broadcasts:
         if self._broadcasts is None:

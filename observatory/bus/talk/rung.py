@@ -14,6 +14,7 @@ from observatory.bus.talk.postman import Postman
 if TYPE_CHECKING:
     from observatory.bus.links.link import Link, Reply
     from observatory.bus.talk.mail import Inbox
+    from observatory.bus.talk.mailbell import MailBell
     from observatory.bus.talk.waiting import WaitingReader
     from observatory.model.clock import Clock
 
@@ -32,15 +33,36 @@ class RungPostman(Postman):
     Args:
         link: The link to the engine.
         clock: Where the ages of leases come from.
+        bell: Who hears where it rings.
         consumer: Name in the groups; one that is never used again if empty.
     """
 
     most_boxes = MAX_RUNG_MAILBOXES
 
-    def __init__(self, link: Link, clock: Clock, consumer: str = "") -> None:
+    def __init__(self, link: Link, clock: Clock, bell: MailBell, consumer: str = "") -> None:
         super().__init__(link, clock, consumer)
+        self._bell = bell
+        self._streams: dict[str, str] = {}
         self._rung: dict[str, None] = {}
         self._swept_at = -1e9
+
+    def serve(self, box: Inbox) -> None:
+        """Read *box* from now on.
+
+        Raises:
+            UsageError: This process reads that mailbox already, or too many.
+            BusError: The bus is closed.
+        """
+        super().serve(box)
+        if box.agent not in self._streams:
+            self._streams[box.agent] = box.stream
+            self._bell.listen(box.agent, self._rang)
+
+    async def part(self, box: Inbox) -> None:
+        """Read *box* no more, and leave its group if nothing of it is held."""
+        if self._streams.pop(box.agent, None) is not None:
+            self._bell.unlisten(box.agent, self._rang)
+        await super().part(box)
 
     def ring(self, stream: str) -> None:
         """Say that there may be something new in the mailbox *stream*."""
@@ -51,6 +73,9 @@ class RungPostman(Postman):
     def has_room(self, box: Inbox) -> None:
         """Look into *box* again: it was full, and is not."""
         self.ring(box.stream)
+
+    def _rang(self, agent: str) -> None:
+        self.ring(self._streams[agent])
 
     def _tended(self, box: Inbox, answer: Reply) -> None:
         was_made = box.is_made

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 _JSON = "application/json"
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 def payload_of(said: Payload) -> tuple[bytes, str]:
@@ -141,7 +142,7 @@ def event_text(event: Event) -> str:
 
 def as_text(document: Document) -> str:
     """Return *document* as JSON in ASCII, so that whatever foreign text holds can be sent."""
-    return json.dumps(document, separators=(",", ":"))
+    return _ENCODER.encode(document)
 
 
 def _moment(ms: int | None) -> str | None:

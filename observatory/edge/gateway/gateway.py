@@ -11,7 +11,6 @@ from observatory.edge.gateway.journal import Journal
 from observatory.edge.gateway.keyring import Keyring
 from observatory.edge.gateway.meter import Meter
 from observatory.edge.gateway.problems import Problem
-from observatory.edge.gateway.push.bells import MailBells
 from observatory.edge.gateway.push.feed import Feed
 from observatory.edge.gateway.watch import Watch
 
@@ -37,7 +36,6 @@ class Gateway:
         journal: Its access log.
         watch: Snapshots of the bus.
         feed: Facts of the log, as they come.
-        bells: Rings where mail came.
         visits: Takes and settles tasks for agents that come and go.
         sockets: The socket of each agent that has one here.
         draining: Set when it closes: whoever waits is to be answered now.
@@ -55,7 +53,6 @@ class Gateway:
         self.journal = Journal(sys.stderr if options.access_log else None)
         self.watch = Watch(bus)
         self.feed = Feed(bus, self.meter, most=4 * options.queue)
-        self.bells = MailBells(bus)
         self.visits = Visits(bus)
         self.draining = asyncio.Event()
         self.sockets: dict[str, AgentSocket] = {}
@@ -63,7 +60,6 @@ class Gateway:
 
     async def __aenter__(self) -> Self:
         await self.keyring.open()
-        self.bells.open()
         return self
 
     async def __aexit__(
@@ -72,7 +68,6 @@ class Gateway:
         self.drain()
         if self._parting:
             await asyncio.wait(self._parting, timeout=self.options.drain_s)
-        self.bells.close()
         await self.keyring.close()
         await self.watch.close()
         await self.feed.close()

@@ -12,38 +12,16 @@ if TYPE_CHECKING:
     from observatory.bus import Bus
 
 
-class MailBells:
-    """Wakes those who wait for mail.
+@contextlib.contextmanager
+def waiting_for_mail(bus: Bus, agent: str) -> Iterator[asyncio.Event]:
+    """Return an event that is set whenever mail for *agent* came; a bell may be lost."""
+    event = asyncio.Event()
 
-    Args:
-        bus: The bus.
-    """
+    def rang(_: str) -> None:
+        event.set()
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._waiting: dict[str, set[asyncio.Event]] = {}
-
-    def open(self) -> None:
-        """Begin to listen."""
-        self._bus.hear_mail(self._heard)
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._bus.unhear_mail(self._heard)
-
-    @contextlib.contextmanager
-    def waiting_for(self, agent: str) -> Iterator[asyncio.Event]:
-        """Return an event that is set whenever mail for *agent* came; a bell may be lost."""
-        event = asyncio.Event()
-        self._waiting.setdefault(agent, set()).add(event)
-        try:
-            yield event
-        finally:
-            self._waiting[agent].discard(event)
-            if not self._waiting[agent]:
-                del self._waiting[agent]
-
-    def _heard(self, word: str, agent: str) -> None:
-        if word == "mail":
-            for event in self._waiting.get(agent, ()):
-                event.set()
+    bus.hear_mail(agent, rang)
+    try:
+        yield event
+    finally:
+        bus.unhear_mail(agent, rang)

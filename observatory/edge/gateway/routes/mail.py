@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 
 from observatory.bus.talk.mail import SendOutcome
 from observatory.edge.gateway.documents import message_document, payload_of
 from observatory.edge.gateway.problems import Problem, problem_of
+from observatory.edge.gateway.push.bells import waiting_for_mail
 from observatory.edge.gateway.routes.common import (
     Agent,
     Answer,
@@ -41,9 +42,14 @@ from observatory.model.ticket import TicketStatus
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from observatory.bus.talk.visits import Taken
     from observatory.edge.gateway.documents import Document
     from observatory.edge.gateway.gateway import Gateway
     from observatory.edge.gateway.keyring import Caller
+
+FIRST_LOOK_S: Final = 0.05
+LOOK_EVERY_S: Final = 1.0
+"""Seconds between two looks into a mailbox for which it does not ring."""
 
 router = APIRouter(tags=["mail"], dependencies=[Depends(known_query)])
 
@@ -83,19 +89,9 @@ async def messages(
 ) -> Answer:
     """Hand out messages, the oldest first. What is not acknowledged within 30 s is handed out again."""
     caller.need(Right.ACT, agent)
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + min(wait, gateway.options.longest_wait_s)
-    gateway.meter.waits += 1
-    try:
-        with gateway.bells.waiting_for(agent) as rang:
-            found = await gateway.bus.collect(agent, limit=limit)
-            while not found and (left := deadline - loop.time()) > 0 and not gateway.draining.is_set():
-                await _rung(rang, min(left, 1.0), gateway)
-                if await request.is_disconnected():
-                    break
-                found = await gateway.bus.collect(agent, limit=limit)
-    finally:
-        gateway.meter.waits -= 1
+    found = await gateway.bus.collect(agent, limit=limit)
+    if not found and wait:
+        found = await _when_there_is_mail(agent, request, gateway, limit=limit, wait_s=wait)
     raw = payload == "base64"
     return Answer({"messages": [message_document(one.message, one.receipt, one.deliveries, raw=raw) for one in found]})
 
@@ -172,6 +168,7 @@ async def send_one(gateway: Gateway, caller: Caller, agent: str, said: Send, key
             type=said.type,
             sender=caller.sender(said.sender),
             content_type=kind,
+            created_ms=gateway.bus.clock.now_ms(),
             ttl_s=said.ttl,
             correlation_id=said.correlation_id,
             reply_to=said.reply_to,
@@ -195,6 +192,29 @@ async def item(sending: Coroutine[Any, Any, Document]) -> Document:
     else:
         return {"status": 200 if document["duplicate"] else 201, "ticket": document}
     return {"status": problem.status, **problem.document()}
+
+
+async def _when_there_is_mail(
+    agent: str, request: Request, gateway: Gateway, *, limit: int, wait_s: float
+) -> list[Taken]:
+    """Return messages as soon as there are any; none where the time is over, the client or the gateway goes."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + min(wait_s, gateway.options.longest_wait_s)
+    # Whoever sends before this is subscribed rings for nobody, so the first look is soon.
+    pause = FIRST_LOOK_S
+    gateway.meter.waits += 1
+    try:
+        with waiting_for_mail(gateway.bus, agent) as rang:
+            while (left := deadline - loop.time()) > 0 and not gateway.draining.is_set():
+                await _rung(rang, min(left, pause), gateway)
+                pause = LOOK_EVERY_S
+                if await request.is_disconnected():
+                    break
+                if found := await gateway.bus.collect(agent, limit=limit):
+                    return found
+    finally:
+        gateway.meter.waits -= 1
+    return []
 
 
 async def _rung(rang: asyncio.Event, seconds: float, gateway: Gateway) -> None:
