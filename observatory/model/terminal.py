@@ -7,6 +7,7 @@ first: no escape, no C1 control, no DEL and no tab is left, and with them no way
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from observatory.model.message import Message
 
 MOST_TYPED: Final = 32 * 1024
-"""Characters that are typed at once at most; a longer message cannot be delivered to a terminal."""
+"""Bytes that are typed at once at most, where a kind does not say; a longer message cannot be delivered."""
+
+MOST_IN_LINE: Final = 4000 if sys.platform == "linux" else 1000
+"""Bytes for a program that leaves the editing of lines to the terminal: Linux drops what is behind 4,095."""
 
 FORMAT: Final = "[from {from}] {text}"
 """What is typed, where a kind does not say: with words in front no message begins with `/` or `!`."""
@@ -39,7 +43,7 @@ class Newlines(StrEnum):
 
 
 class TooLongError(ValueError):
-    """A message has more characters than are typed at once."""
+    """A message has more bytes than are typed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class AgentKind:
         rows: How many of the last rows that are not blank are looked at.
         newlines: What becomes of line breaks.
         cooldown_s: Seconds of rest between two messages.
+        most_bytes: Bytes that are typed at once at most.
         format: What is typed: `{text}`, and `{from}`, `{type}` and `{id}` of the message.
     """
 
@@ -64,6 +69,7 @@ class AgentKind:
     rows: int = 1
     newlines: Newlines = Newlines.SPACE
     cooldown_s: float = 0.5
+    most_bytes: int = MOST_TYPED
     format: str = FORMAT
 
     def why_not_ready(self, screen: Sequence[str]) -> str:
@@ -94,15 +100,15 @@ def typed(kind: AgentKind, message: Message, *, brackets: bool | None = None) ->
         TooLongError: It cannot be typed at once.
     """
     parts = {
-        "text": block(message.payload, MOST_TYPED + 1),
+        "text": block(message.payload, kind.most_bytes + 1),
         "from": line(message.sender) or "?",
         "type": line(message.type) or "?",
         "id": line(message.id),
     }
     # One pass, so that braces in a message are never taken for a field.
     whole = _FIELD.sub(lambda found: parts[found[1]], kind.format)
-    if len(whole) > MOST_TYPED:
-        raise TooLongError(f"longer than the {MOST_TYPED:,} characters that can be typed at once")
+    if len(whole.encode()) > kind.most_bytes:
+        raise TooLongError(f"longer than the {kind.most_bytes:,} bytes that can be typed at once")
     if kind.newlines is Newlines.SPACE or brackets is False:
         whole = " ".join(whole.splitlines())
     return whole or " "
@@ -154,7 +160,7 @@ DEFAULT_KINDS: Mapping[str, AgentKind] = {
             newlines=Newlines.KEEP,
         ),
         AgentKind("aider", _patterns(r"^[\w-]*>$"), commands=("aider",)),
-        AgentKind("line", _patterns(r"[$#%>\u276f?:]$")),
+        AgentKind("line", _patterns(r"[$#%>\u276f?:]$"), most_bytes=MOST_IN_LINE),
     )
 }
 """Kinds that need no configuration. `line`, any program that asks for lines, is never guessed: a pane must name it."""

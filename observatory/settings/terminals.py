@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from observatory.model.quantity import duration_s
 from observatory.model.terminal import AgentKind, Newlines, TerminalSettings
-from observatory.model.text import line
+from observatory.model.text import BLOCK_LIMIT, line
 from observatory.settings.schema import SettingRow
 from observatory.settings.toml import nearest
 
@@ -127,6 +127,12 @@ def _rows(value: object) -> int:
     return value
 
 
+def _most(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 80 <= value <= BLOCK_LIMIT:
+        raise ValueError(f"must be a number of bytes from 80 to {BLOCK_LIMIT}")
+    return value
+
+
 def _newlines(value: object) -> Newlines:
     if not isinstance(value, str) or value not in set(Newlines):
         raise ValueError(f"must be one of {', '.join(Newlines)}")
@@ -147,5 +153,6 @@ _OF_KIND: Mapping[str, tuple[str, Read]] = {
     "rows": ("rows", _rows),
     "newlines": ("newlines", _newlines),
     "cooldown": ("cooldown_s", _seconds),
+    "most": ("most_bytes", _most),
     "format": ("format", _format),
 }

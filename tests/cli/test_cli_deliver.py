@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from typing import TYPE_CHECKING
@@ -10,19 +11,28 @@ from tests.conftest import eventually
 from tests.edge.tmux.conftest import Tmux, tmux
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
     from tests.cli.conftest import Cli
 
 __all__ = ["tmux"]
 
 
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Let a process end with a block, however that ends."""
+    try:
+        yield
+    finally:
+        process.terminate()
+
+
 async def test_a_found_agent_is_on_every_screen_and_a_second_deliverer_is_refused(bus_cli: Cli, tmux: Tmux) -> None:
     """The agent is listed as alive, its session is in the log, and nobody else may type into the same server."""
-    tmux.agent("harold", "plain")
-    tmux(
-        "set-option", "-p", "-t", tmux("list-panes", "-a", "-F", "#{pane_id}").split()[-1], "@observatory_kind", "line"
-    )
+    tmux("set-option", "-p", "-t", tmux.agent("harold", "plain"), "@observatory_kind", "line")
     words = ("deliver", "tmux", "--socket", tmux.socket, "--json")
-    with bus_cli.start(*words) as deliverer:
+    with bus_cli.start(*words) as deliverer, ended(deliverer):
         assert deliverer.stdout is not None
         found = json.loads(deliverer.stdout.readline())
         assert (found["what"], found["agent"]) == ("found", "harold")
@@ -33,10 +43,9 @@ async def test_a_found_agent_is_on_every_screen_and_a_second_deliverer_is_refuse
         await eventually(lambda: deliverer.poll() is not None)
         assert deliverer.returncode == 130
     events = bus_cli.start("tail", "--json", "--after", "0-0")
-    with events:
+    with events, ended(events):
         assert events.stdout is not None
         kinds = {json.loads(events.stdout.readline())["kind"] for _ in range(2)}
-        events.terminate()
     assert kinds == {"session_resumed", "agent_up"}
 
 

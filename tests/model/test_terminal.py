@@ -46,6 +46,8 @@ def test_a_message_that_is_too_long_is_refused_whole() -> None:
     """Nothing is cut off silently."""
     assert len(typed(LINES, message(b"x" * (MOST_TYPED - 20)))) < MOST_TYPED
     with pytest.raises(TooLongError):
+        typed(LINES, message("\N{SNOWMAN}".encode() * (MOST_TYPED // 3)))
+    with pytest.raises(TooLongError):
         typed(LINES, message(b"x" * MOST_TYPED))
 
 

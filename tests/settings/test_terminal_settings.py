@@ -27,6 +27,7 @@ busy = ["working"]
 rows = 3
 newlines = "keep"
 cooldown = "250ms"
+most = 4000
 format = "{from}: {text}"
 
 [tmux.kinds.claude]
@@ -48,7 +49,8 @@ def test_the_table_is_read_and_shipped_kinds_are_changed_only_where_it_says_so(t
     assert found.give_up_s == 600
     assert found.sessions is not None
     mine = found.kinds["mine"]
-    assert (mine.rows, mine.newlines, mine.cooldown_s, mine.format) == (3, Newlines.KEEP, 0.25, "{from}: {text}")
+    assert (mine.rows, mine.newlines, mine.cooldown_s, mine.most_bytes) == (3, Newlines.KEEP, 0.25, 4000)
+    assert mine.format == "{from}: {text}"
     assert found.kinds["claude"].cooldown_s == 2
     assert found.kinds["claude"].prompts == DEFAULT_KINDS["claude"].prompts
     assert read(tmp_path, "") is None
@@ -60,7 +62,7 @@ def test_what_the_table_says_is_listed_among_the_settings(tmp_path: Path) -> Non
     path.write_text(WHOLE)
     rows = {row.key: row for row in describe(load(file=path))}
     assert rows["tmux.give_up"].value == "10m"
-    assert rows["tmux.kinds.claude.cooldown"].origin.endswith("line 16")
+    assert rows["tmux.kinds.claude.cooldown"].origin.endswith("line 17")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,7 @@ def test_what_the_table_says_is_listed_among_the_settings(tmp_path: Path) -> Non
         ("[tmux.kinds.x]\nrows = 1", "tmux.kinds.x: line 1: says no prompts"),
         ("[tmux.kinds.line]\nrows = 0", "tmux.kinds.line.rows: line 2: must be a number of rows from 1 to 50"),
         ("[tmux.kinds.line]\nprompts = 'x'", "tmux.kinds.line.prompts: line 2: must be a list"),
+        ("[tmux.kinds.line]\nmost = 1", "tmux.kinds.line.most: line 2: must be a number of bytes from 80 to 65536"),
         ("[tmux.kinds.line]\nnewlines = 'no'", "tmux.kinds.line.newlines: line 2: must be one of keep, space"),
         ("[tmux.kinds.line]\nformat = 'x'", "tmux.kinds.line.format: line 2: must be a line with {text} in it"),
         ("[tmux.kinds.line]\ncommands = 'x'", "tmux.kinds.line.commands: line 2: must be a list of names"),

@@ -1,9 +1,10 @@
 """Finding the agents in the panes of a tmux server, and looking after the delivery to all of them.
 
 An agent appears by itself: its pane, window or session carries the option `@observatory_agent`, or its session has a
-name that the settings say. From then on its terminal beats for it, the log says `session_resumed`, and its messages
-are typed. One deliverer serves a tmux server at a time; its consumer has a lasting name, so that a successor finds
-first, and in order, what it had in hand.
+name that the settings say, and a known kind of agent runs there. From then on its terminal beats for it, the log says
+`session_resumed`, and its messages are typed. When it ends, and its shell stands there again, it is gone; for a few
+seconds another program may run in its foreground. One deliverer serves a tmux server at a time; its consumer has a
+lasting name, so that a successor finds first, and in order, what it had in hand.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 SCAN_S: Final = 1.0
 """Seconds between two looks at which panes there are."""
 
+ABSENT_S: Final = 5.0
+"""Seconds for which another program may run in the foreground of an agent's pane before the agent is gone."""
+
 
 class Deliverer:
     """Delivers to all agents on one tmux server. Run one at a time.
@@ -53,6 +57,8 @@ class Deliverer:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._mails: dict[int | None, Mail] = {}
         self._seated: dict[str, Pane] = {}
+        self._known_at: dict[tuple[str, str], float] = {}
+        self._puzzling: dict[str, str] = {}
         self._beaten_at = -1e9
         self._problem = ""
 
@@ -79,21 +85,33 @@ class Deliverer:
 
     def _found(self, panes: Sequence[Pane]) -> dict[str, Pane]:
         """Return the pane of each agent: the one it had, or the first in which a known kind of agent runs."""
-        claimed: dict[str, list[Pane]] = {}
+        found: dict[str, Pane] = {}
+        puzzling: dict[str, str] = {}
         for pane in panes:
-            if not pane.is_dead and (agent := self._agent_in(pane)):
-                claimed.setdefault(agent, []).append(pane)
-        found = {}
-        for agent, claims in claimed.items():
-            carrier = self._carriers.get(agent)
-            had = carrier.pane if carrier is not None else None
-
-            def rank(pane: Pane, had: Pane | None = had) -> tuple[bool, bool]:
-                unknown = kind_of(self._settings.kinds, pane.kind, pane.command) is None
-                return unknown, had is None or (pane.id, pane.pid) != (had.id, had.pid)
-
-            found[agent] = min(claims, key=rank)
+            agent = "" if pane.is_dead else self._agent_in(pane)
+            if not agent:
+                continue
+            if not self._is_there(agent, pane):
+                puzzling[agent] = f"{pane.id}: no kind of agent that is known runs there: {line(pane.command)}"
+            elif agent not in found or self._had(agent, pane):
+                found[agent] = pane
+        for agent in puzzling.keys() - found.keys():
+            if self._puzzling.get(agent) != puzzling[agent]:
+                self._tell(Told("problem", agent, detail=puzzling[agent]))
+        self._puzzling = puzzling
         return found
+
+    def _is_there(self, agent: str, pane: Pane) -> bool:
+        """Say whether the agent of a pane runs in it, or did a moment ago."""
+        now = self._bus.clock.monotonic()
+        if kind_of(self._settings.kinds, pane.kind, pane.command) is not None:
+            self._known_at[pane.id, pane.pid] = now
+            return True
+        return self._had(agent, pane) and now - self._known_at.get((pane.id, pane.pid), -1e9) < ABSENT_S
+
+    def _had(self, agent: str, pane: Pane) -> bool:
+        seated = self._seated.get(agent)
+        return seated is not None and (seated.id, seated.pid) == (pane.id, pane.pid)
 
     def _agent_in(self, pane: Pane) -> str:
         named = pane.agent
@@ -109,8 +127,7 @@ class Deliverer:
     async def _seat(self, found: dict[str, Pane]) -> None:
         for agent, pane in found.items():
             self._carrier_of(agent).sit(pane)
-            before = self._seated.get(agent)
-            if before is None or (before.id, before.pid) != (pane.id, pane.pid):
+            if not self._had(agent, pane):
                 detail = line(f"tmux {self._panes.place} {pane.id} {pane.session}: {pane.command}", 120)
                 await self._bus.note(EventKind.SESSION_RESUMED, agent=agent, detail=detail)
                 await self._say(agent, pane, "idle")

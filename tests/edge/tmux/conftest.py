@@ -15,7 +15,7 @@ import pytest
 
 from observatory.edge.tmux.deliverer import Deliverer
 from observatory.edge.tmux.panes import Panes
-from observatory.model.terminal import AgentKind, TerminalSettings
+from observatory.model.terminal import MOST_IN_LINE, AgentKind, TerminalSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -38,7 +38,7 @@ echo "the end of input" >> "$1"
 """An agent that reads through readline, with bracketed paste, as bash does."""
 
 KINDS = {
-    "plain": AgentKind("plain", (re.compile(r"^harold\$$"),), cooldown_s=0.0),
+    "plain": AgentKind("plain", (re.compile(r"^harold\$$"),), cooldown_s=0.0, most_bytes=MOST_IN_LINE),
     "editing": AgentKind("editing", (re.compile(r"^pink:>$"),), cooldown_s=0.0),
 }
 PROMPTS = {"plain": "harold$ ", "editing": "pink:> "}

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
+import signal
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from observatory.bus import Bus
+from observatory.edge.tmux import deliverer
 from observatory.model.dead_letter import Reason
 from observatory.model.message import Message
-from observatory.model.terminal import MOST_TYPED, typed
+from observatory.model.terminal import MOST_IN_LINE, typed
 from tests.conftest import eventually
 from tests.edge.tmux.conftest import KINDS, PLAIN, Tmux, delivering
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
     import redis
 
 HOSTILE = (
@@ -141,16 +145,22 @@ async def test_a_terminal_that_is_never_ready_costs_nobody_else_anything(bus: Bu
     assert not (await bus.audit()).differences
 
 
-async def test_what_cannot_be_typed_is_a_dead_letter_and_the_next_one_is_typed(bus: Bus, tmux: Tmux) -> None:
-    """A message that is longer than a terminal takes at once holds up nothing."""
+async def test_long_messages_arrive_whole_and_longer_ones_are_dead_letters(bus: Bus, tmux: Tmux) -> None:
+    """Up to the bound of its kind nothing is cut; what is beyond holds up nothing."""
     tmux.agent("harold", "plain")
-    await bus.send_message("harold", "x" * (MOST_TYPED + 1))
+    tmux.agent("pink", "editing")
+    room = MOST_IN_LINE - len(f"[from {bus.name}] ")
+    line, paste = "abcdefghi " * (room // 10), "0123456789" * 3000
+    await bus.send_message("harold", line)
+    await bus.send_message("harold", "x" * (room + 1))
     await bus.send_message("harold", "short")
+    await bus.send_message("pink", paste)
     async with delivering(bus, tmux) as delivery:
-        await eventually(lambda: delivery.of("delivered"))
+        await eventually(lambda: len(delivery.of("delivered")) == 3, timeout=20)
     (letter,) = (await bus.dead_letters()).items
     assert letter.reason == Reason.TOO_LARGE
-    assert tmux.read("harold") == expected("plain", bus.name, ["short"])
+    assert tmux.read("harold") == expected("plain", bus.name, [line, "short"])
+    await eventually(lambda: tmux.read("pink") == expected("editing", bus.name, [paste]))
 
 
 async def test_whoever_scrolls_in_a_pane_is_not_disturbed(bus: Bus, tmux: Tmux) -> None:
@@ -187,24 +197,32 @@ async def test_what_a_human_has_begun_to_type_is_left_alone(bus: Bus, tmux: Tmux
     assert tmux.read("harold") == ["half a thought", *expected("plain", bus.name, ["hello"])]
 
 
-async def test_an_agent_that_ends_in_its_pane_leaves_its_shell_alone(bus: Bus, tmux: Tmux) -> None:
-    """Where an agent was found by its program, and a shell stands there again, nothing is typed into the shell."""
+async def test_an_agent_that_ends_in_its_pane_leaves_its_shell_alone(
+    bus: Bus, tmux: Tmux, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a shell stands again nothing is typed, and the agent is gone, until it runs again."""
+    monkeypatch.setattr(deliverer, "ABSENT_S", 0.5)
     kinds = {"sleeper": replace(KINDS["plain"], name="sleeper", commands=("sleep",))}
-    script = f"printf 'harold$ '; sleep 0.7; {PLAIN}"
-    tmux.agent("harold", "plain", script=script)
-    tmux("set-option", "-p", "-u", "-t", tmux("list-panes", "-a", "-F", "#{pane_id}").split()[-1], "@observatory_kind")
+    agent = f"sh -c 'echo $$ > {tmux.folder}/pid; exec sleep 600'"
+    pane = tmux.agent("harold", "plain", script=f"set -m; printf 'harold$ '; {agent}; {PLAIN}")
+    tmux("set-option", "-p", "-u", "-t", pane, "@observatory_kind")
     async with delivering(bus, tmux, kinds=kinds) as delivery:
         await eventually(lambda: delivery.of("found"))
-        await asyncio.sleep(0.8)
+        os.kill(int((tmux.folder / "pid").read_text()), signal.SIGTERM)
+        await eventually(lambda: tmux("display-message", "-p", "-t", pane, "#{pane_current_command}") == "sh")
         await bus.send_message("harold", "rm -rf important")
-        await asyncio.sleep(0.6)
+        await eventually(lambda: delivery.of("gone"))
         assert not delivery.of("delivered")
-    assert not tmux.read("harold")
+        assert "runs there: sh" in delivery.of("problem")[0].detail
+        tmux("set-option", "-p", "-t", pane, "@observatory_kind", "sleeper")
+        await eventually(lambda: delivery.of("delivered"))
+    assert tmux.read("harold") == expected("plain", bus.name, ["rm -rf important"])
 
 
 async def test_agents_in_running_sessions_appear_by_themselves(bus: Bus, tmux: Tmux) -> None:
     """A session whose name the settings know is an agent: alive, in the log, and gone when its session ends."""
-    async with delivering(bus, tmux, sessions=re.compile(r"swarm-(?P<agent>\w+)")) as delivery:
+    kinds = {"sleeper": replace(KINDS["plain"], name="sleeper", commands=("sleep",))}
+    async with delivering(bus, tmux, kinds=kinds, sessions=re.compile(r"swarm-(?P<agent>\w+)")) as delivery:
         tmux("new-session", "-d", "-s", "swarm-blue", "sleep", "600")
         await eventually(lambda: delivery.of("found"))
         facts = {event.kind: event for event in (await bus.events()).items if event.agent.startswith("blue")}
