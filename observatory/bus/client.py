@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from observatory.bus.care.api_keys import ApiKeys
 from observatory.bus.control import Doorbell, Heard
+from observatory.bus.links.address import masked
 from observatory.bus.links.link import DEADLINE_S
 from observatory.bus.moves.calls import MoveCalls
 from observatory.bus.partitions import Partitions
@@ -23,7 +24,7 @@ from observatory.bus.tasks.lease import LeaseKeeper
 from observatory.bus.tasks.outbox import Outbox
 from observatory.bus.tasks.worker import Worker
 from observatory.model.clock import Clock, SystemClock
-from observatory.model.errors import BusUnreachableError
+from observatory.model.errors import BusUnreachableError, UsageError
 from observatory.model.snapshot import LinkState
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
         blobs: str | Path | None = None,
         outbox: str | Path | None = None,
         many_inboxes: bool = False,
+        fallback: str = "",
     ) -> Self:
         """Prepare a connection; entering the context opens it.
 
@@ -108,20 +110,34 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
                 folder. Their time to live begins when they arrive.
             many_inboxes: This process reads very many mailboxes, up to 20,000: whoever sends by the bus client rings,
                 and only where it rang is read; what others add is found within a second.
+            fallback: Address of a gateway that is used while the engine cannot be reached: what is published, sent or
+                asked, and workers, go that way then, and come back. Mailboxes are read at the engine only.
 
         Raises:
-            UsageError: *url* or *prefix* cannot be one.
+            UsageError: *url*, *prefix* or *fallback* cannot be one, or an outbox is wanted beside a fallback.
         """
         chosen = clock or SystemClock()
         who = name or f"{os.environ.get('USER', 'operator')}@{socket.gethostname()}"
         store = BlobStore.open(blobs) if blobs else None
         folder = Path(outbox).expanduser().absolute() if outbox else None
-        if urlsplit(url).scheme in GATEWAY_SCHEMES:
+        is_far, has_far = (urlsplit(one).scheme in GATEWAY_SCHEMES for one in (url, fallback))
+        if fallback and (is_far or not has_far or folder is not None):
+            raise UsageError(
+                f"fallback: {masked(fallback)!r} cannot be one here",
+                "the http:// address of a gateway, beside the address of an engine and without an outbox",
+            )
+        if is_far or has_far:
             from observatory.bus.remote.bus import RemoteBus  # noqa: PLC0415 - who speaks to the engine needs none
             from observatory.bus.remote.channel import Channel  # noqa: PLC0415
+            from observatory.bus.remote.fallback import FallbackBus  # noqa: PLC0415
 
-            signature = name or None
-            return cast("Self", RemoteBus(Channel(url, chosen), who, chosen, store, outbox=folder, signature=signature))
+            far = RemoteBus(
+                Channel(url if is_far else fallback, chosen), who, chosen, store, outbox=folder, signature=name or None
+            )
+            if is_far:
+                return cast("Self", far)
+            parts = Partitions(url, prefix, chosen)
+            return cast("Self", FallbackBus(parts, who, chosen, store, far=far, many_inboxes=many_inboxes))
         return cls(Partitions(url, prefix, chosen), who, chosen, store, outbox=folder, many_inboxes=many_inboxes)
 
     async def __aenter__(self) -> Self:
