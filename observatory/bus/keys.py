@@ -149,6 +149,11 @@ class Keys:
         return f"{self.prefix}:bookmarks"
 
     @property
+    def notes(self) -> str:
+        """Hash of what operators noted about root causes: id of the cause → JSON."""
+        return f"{self.prefix}:notes"
+
+    @property
     def heartbeats(self) -> str:
         """Stream of beats."""
         return f"{self.prefix}:heartbeats"

@@ -104,6 +104,7 @@ async def _opened(name: str, settings: Settings, url: str, stack: ExitStack | No
     import asyncio
 
     from observatory.bus import Bus
+    from observatory.bus.talk.notes import CauseNotes
     from observatory.live import LiveSource
     from observatory.tui.desk import OpenBus
 
@@ -128,6 +129,7 @@ async def _opened(name: str, settings: Settings, url: str, stack: ExitStack | No
         colour=settings.colour,
         theme=settings.theme,
         refresh_s=settings.refresh_s,
+        notes=CauseNotes(bus.partitions),
         operator=operator(),
         close=close,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from observatory.cli.attach import about, on_bus
+from observatory.cli.attach import about, on_bus, operator
 from observatory.cli.change import add_requeue
 from observatory.cli.listing import add_list_flags, filter_of, limit_of, show_page
 from observatory.cli.output import NONE, UNKNOWN, age, clock, iso, note, number, out, out_json, plain, pretty, table
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from observatory.bus import Bus
     from observatory.cli.parser import Verbs
-    from observatory.model.cause import Cause, KeyPart
+    from observatory.model.cause import Cause, CauseNote, KeyPart
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.listing import Ask
 
@@ -30,6 +30,7 @@ CAUSE_HEAD = ("COUNT", "REQUEUED", "FIRST, LAST", "TYPES", "AGENTS", "CAUSE", "E
 
 HEAD = ("ID", "DIED", "REASON", "TYPE", "TASK", "TRIES", "ERROR")
 
+_CAUSE_ID = re.compile(r"[0-9a-hjkmnp-tv-z]{8}")
 _ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}(@\d{1,6})?")
 
 
@@ -55,6 +56,10 @@ def register(verbs: Verbs) -> None:
 
     show = add_verb(verbs, "show", run_show, summary="print everything about one dead letter")
     show.add_argument("id", metavar="ID", help="as `dlq ls` shows it")
+
+    noting = add_verb(verbs, "note", run_note, summary="note what colleagues should know about a root cause")
+    noting.add_argument("cause", metavar="CAUSE", help="its id, as `dlq ls --group-by cause` shows it")
+    noting.add_argument("text", metavar="TEXT", help="the note; '' takes it away")
 
     add_requeue(verbs)
     show.add_argument("--json", action="store_true", help="print JSON")
@@ -95,20 +100,18 @@ def _key_of(text: str) -> tuple[KeyPart, ...]:
     """
     if not text:
         return ()
-    from observatory.model.cause import DEFAULT_KEY, KeyPart
+    from observatory.model.cause import read_key
 
-    if text == "cause":
-        return DEFAULT_KEY
-    parts = text.split(",")
-    for part in parts:
-        if part not in set(KeyPart):
-            raise UsageError(f"--group-by: {part!r} is no part of a cause", f"cause, or any of {', '.join(KeyPart)}")
-    return tuple(dict.fromkeys(map(KeyPart, parts)))
+    try:
+        return read_key(text)
+    except ValueError as error:
+        raise UsageError(f"--group-by: {error}") from None
 
 
 async def _show_causes(bus: Bus, key: tuple[KeyPart, ...], ask: Ask, args: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from observatory.bus.talk.notes import CauseNotes
     from observatory.model.cause import Causes
 
     causes = Causes(key)
@@ -123,10 +126,19 @@ async def _show_causes(bus: Bus, key: tuple[KeyPart, ...], ask: Ask, args: argpa
         ask = replace(ask, cursor=page.after)
     found = causes.table()
     rows = found.causes[: args.limit]
+    with about(f"cannot read {bus.keys.notes}"):
+        notes = await CauseNotes(bus.partitions).read()
     if args.json:
-        out_json({"counted": found.counted, "searched": read, "causes": [_cause_json(cause) for cause in rows]})
+        out_json(
+            {
+                "counted": found.counted,
+                "searched": read,
+                "causes": [_cause_json(cause, notes.get(cause.id)) for cause in rows],
+            }
+        )
         return 0
-    for text in table(CAUSE_HEAD, map(_cause_row, rows), right=CAUSE_HEAD[:2]) if rows else ["no dead letters"]:
+    lines = [_cause_row(cause, notes.get(cause.id)) for cause in rows]
+    for text in table(CAUSE_HEAD, lines, right=CAUSE_HEAD[:2]) if rows else ["no dead letters"]:
         out(text)
     rest = f", {len(found.causes) - len(rows):,} more causes" if len(found.causes) > len(rows) else ""
     older = "; older ones were not read" if page.after is not None else ""
@@ -134,15 +146,17 @@ async def _show_causes(bus: Bus, key: tuple[KeyPart, ...], ask: Ask, args: argpa
     return 0
 
 
-def _cause_row(cause: Cause) -> tuple[str, ...]:
+def _cause_row(cause: Cause, note: CauseNote | None) -> tuple[str, ...]:
     agents = ", ".join(name for name, _ in cause.agents[:3]) or NONE
     span = f"{clock(cause.first_ms)[:8]} {clock(cause.last_ms)[:8]}"
     kinds = ", ".join(name or UNKNOWN for name, _ in cause.types[:3])
-    return (number(cause.count), number(cause.requeued), span, kinds, agents, cause.id, cause.title)
+    said = f"{cause.title}  [note: {note.text} ({note.by})]" if note is not None else cause.title
+    return (number(cause.count), number(cause.requeued), span, kinds, agents, cause.id, said)
 
 
-def _cause_json(cause: Cause) -> dict[str, object]:
+def _cause_json(cause: Cause, note: CauseNote | None) -> dict[str, object]:
     return {
+        "note": None if note is None else {"text": note.text, "by": note.by, "at": iso(note.at_ms)},
         "id": cause.id,
         "key": {str(part): value for part, value in cause.key},
         "count": cause.count,
@@ -155,6 +169,24 @@ def _cause_json(cause: Cause) -> dict[str, object]:
         "sample": cause.sample,
         "error": cause.error,
     }
+
+
+def run_note(args: argparse.Namespace) -> int:
+    """Keep a note about a cause."""
+    if not _CAUSE_ID.fullmatch(args.cause):
+        raise UsageError(
+            f"{line(args.cause, 40)!r} is no id of a cause", "`observatory dlq ls --group-by cause` shows them"
+        )
+
+    async def write(bus: Bus) -> int:
+        from observatory.bus.talk.notes import CauseNotes
+
+        with about(f"cannot write {bus.keys.notes}"):
+            await CauseNotes(bus.partitions).write(args.cause, args.text, operator())
+        note(f"{'noted' if args.text.strip() else 'nothing is noted'} about {args.cause}")
+        return 0
+
+    return on_bus(args, write, writes=True)
 
 
 def run_show(args: argparse.Namespace) -> int:

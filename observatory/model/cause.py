@@ -58,6 +58,17 @@ class KeyPart(StrEnum):
 DEFAULT_KEY: Final = (KeyPart.CLASS, KeyPart.MESSAGE, KeyPart.TYPE)
 """The usual key."""
 
+KEYS: Final = (
+    DEFAULT_KEY,
+    (KeyPart.CLASS, KeyPart.MESSAGE),
+    (KeyPart.CLASS,),
+    (KeyPart.TYPE,),
+    (KeyPart.REASON,),
+    (KeyPart.LANE,),
+    (KeyPart.AGENT,),
+)
+"""Keys that are worth a look, one after the other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -99,8 +110,24 @@ class Cause:
 
     @property
     def title(self) -> str:
-        """The cause in one printable line."""
-        return line(": ".join(filter(None, (self.part(KeyPart.CLASS), self.part(KeyPart.MESSAGE)))) or "?")
+        """The cause in one printable line: class and message, or what else the letters have in common."""
+        said = [self.part(KeyPart.CLASS), self.part(KeyPart.MESSAGE)]
+        return line(": ".join(filter(None, said if any(said) else (value for _, value in self.key))) or "?")
+
+
+@dataclass(frozen=True, slots=True)
+class CauseNote:
+    """What somebody noted about a cause.
+
+    Attributes:
+        text: The note.
+        by: Who wrote it.
+        at_ms: When, ms of server time.
+    """
+
+    text: str
+    by: str
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +230,21 @@ def key_of(letter: DeadLetter, key: tuple[KeyPart, ...] = DEFAULT_KEY) -> tuple[
         KeyPart.AGENT: agent_of(letter.worker),
     }
     return tuple(parts[part] for part in key)
+
+
+def read_key(text: str) -> tuple[KeyPart, ...]:
+    """Read a key as people write it: `cause` for the usual one, or parts between commas.
+
+    Raises:
+        ValueError: A part of it is none.
+    """
+    if text.strip() in {"", "cause"}:
+        return DEFAULT_KEY
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        if part not in set(KeyPart):
+            raise ValueError(f"{line(part, 24)!r} is no part of a cause: cause, or any of {', '.join(KeyPart)}")
+    return tuple(dict.fromkeys(map(KeyPart, parts)))
 
 
 def cause_id(key: tuple[KeyPart, ...], values: tuple[str, ...]) -> str:

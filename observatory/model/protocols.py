@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from observatory.model.alert import Quiet
+    from observatory.model.cause import CauseNote
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.engine import EngineReport
     from observatory.model.event import Event
@@ -39,6 +40,25 @@ class AlertDesk(Protocol):
 
     def unmute(self, quiet: Quiet) -> None:
         """End a mute; what still fires is told at the next look."""
+
+
+class Notebook(Protocol):
+    """What operators note about root causes, for everybody who looks at the bus."""
+
+    async def read(self) -> Mapping[str, CauseNote]:
+        """Return all notes by the id of their cause.
+
+        Raises:
+            BusError: The bus cannot be read.
+        """
+
+    async def write(self, cause: str, text: str, by: str) -> None:
+        """Keep *text* about a cause in the place of what was said before; empty text takes it away.
+
+        Raises:
+            UsageError: There are too many, or the text is too long.
+            BusError: The bus cannot be changed.
+        """
 
 
 class Source(Protocol):

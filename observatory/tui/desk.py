@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from observatory.model.clock import Clock
-    from observatory.model.protocols import Actions, Source
+    from observatory.model.protocols import Actions, Notebook, Source
     from observatory.tui.app.alarm import Alarm, Notice, Told
 
 
@@ -46,6 +46,7 @@ class OpenBus:
         colour: Colour of its name, as the settings have it; empty for none.
         theme: Theme that it is shown in; empty for the one that holds.
         refresh_s: Seconds between two snapshots.
+        notes: What operators noted about root causes; None where nothing can be noted.
         operator: What the person at this terminal is called.
         close: Lets go of it.
     """
@@ -58,6 +59,7 @@ class OpenBus:
     colour: str = ""
     theme: str = ""
     refresh_s: float = 1.0
+    notes: Notebook | None = None
     operator: str = "operator"
     close: Callable[[], Awaitable[None]] = _nothing_to_close
 

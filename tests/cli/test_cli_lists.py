@@ -126,6 +126,15 @@ def test_dead_letters_are_counted_by_cause(bus_cli: Cli, busy: redis.Redis) -> N
     bus_cli("dlq", "ls", "--group-by", "colour").refused(2, "'colour'", "class, message")
 
 
+def test_a_note_about_a_cause_stands_beside_it(bus_cli: Cli, busy: redis.Redis) -> None:
+    """Kept in the bus by `dlq note`, shown by `dlq ls`; what is no cause is refused."""
+    (cause,) = bus_cli("dlq", "ls", "--group-by", "cause", "--json").json["causes"]
+    assert cause["note"] is None
+    assert bus_cli("dlq", "note", cause["id"], "the proxy again").code == 0
+    assert "[note: the proxy again (" in bus_cli("dlq", "ls", "--group-by", "cause").out
+    bus_cli("dlq", "note", "nonsense!", "x").refused(2, "nonsense!")
+
+
 def test_events_are_followed_through_a_filter(bus_cli: Cli) -> None:
     """Only what matches is printed, of what was and of what comes."""
     for kind in ("deploy", "scan", "deploy"):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.command import CommandPalette
 
+from observatory.model.cause import CauseNote
+from observatory.tui.dialogs.note import NotePrompt
 from observatory.tui.dialogs.prompt import Prompt
 from observatory.tui.rows.agents import AgentTable
 from observatory.tui.rows.causes import CauseList
@@ -398,3 +400,45 @@ async def test_without_colours_the_lines_of_a_chart_differ_in_form(
         legend, *chart = text_of(plot).splitlines()
         assert all(words in legend for words in ("━ new", "+ done", "x failed"))
         assert "x" in "".join(chart)
+
+
+class Notes:
+    """A notebook in memory, as colleagues share it."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, CauseNote] = {}
+
+    async def read(self) -> dict[str, CauseNote]:
+        """Return what was written."""
+        return dict(self.kept)
+
+    async def write(self, cause: str, text: str, by: str) -> None:
+        """Keep a note."""
+        self.kept[cause] = CauseNote(text, by, seed.NOW_MS)
+
+
+async def test_a_cause_is_noted_about_and_letters_are_grouped_by_another_key(tmp_path: Path) -> None:
+    """`W` writes a note that stands beside the cause; `b` and `:group-by` sort by another key, and a slip is named."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    notes = Notes()
+    app.desk.bus = replace(app.desk.bus, notes=notes)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await pilot.press("4")
+        await eventually(lambda: isinstance(app.screen, DeadLetters) and app.screen.query_one(CauseList).rows)
+        causes = app.screen.query_one(CauseList)
+        causes.focus()
+        first = causes.rows[0]
+        await pilot.press("W")
+        await eventually(lambda: isinstance(app.screen, NotePrompt))
+        await pilot.press(*"known", "enter")
+        await eventually(lambda: "✎ known (operator)" in text_of(causes))
+        assert notes.kept[first.id].text == "known"
+        await pilot.press("enter")
+        await eventually(lambda: "✎ known" in text_of(app.screen.query_one(DeadLetterList)))
+        await pilot.press("escape", "b")
+        await eventually(lambda: "by class, message" in text_of(causes))
+        await pilot.press("colon", *"group-by", "space", *"type", "enter")
+        await eventually(lambda: {row.key[0][0] for row in causes.rows} == {"type"})
+        assert len(causes.rows) == len({row.title for row in causes.rows})
+        await pilot.press("colon", *"group-by", "space", *"colour", "enter")
+        await eventually(lambda: any("colour" in words for words in toasts(app)))

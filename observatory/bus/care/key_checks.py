@@ -35,7 +35,7 @@ _TYPES: Final = (
         r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|sides|cursors|durable|(dedupe|density|keyframes|task):.+",
         "hash",
     ),
-    (r"journal:[^:]+:(state|echoes)|job:.+|gateway:keys|history|bookmarks", "hash"),
+    (r"journal:[^:]+:(state|echoes)|job:.+|gateway:keys|history|bookmarks|notes", "hash"),
     (r"tasks:queues|tasks:cancelled", "set"),
     (r"history:recorder", "string"),
 )

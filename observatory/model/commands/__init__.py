@@ -50,6 +50,7 @@ VIEWS: Final[dict[str, tuple[str, ...]]] = {
     "filter": ("app", "filter"),
     "confirm": ("app", "confirm"),
     "quiet": ("app", "quiet"),
+    "note": ("app", "note"),
 }
 """Scopes that are alive in each view; two commands of one view never share a key."""
 

@@ -13,6 +13,11 @@ CHANGES: Final[tuple[Command, ...]] = (
         "send", CHANGE, "screen", writes=True, footer=3,
     ),
     Command(
+        "dead-letters.note", "note", ("W",), "Note",
+        "Note what colleagues should know about a root cause; it stands beside it on every screen of this bus.",
+        "note", CHANGE, "dead-letters", writes=True, needs=Needs.SELECTION, footer=9,
+    ),
+    Command(
         "dead-letters.requeue", "requeue", ("R",), "Requeue",
         "Put the marked dead letters, all of a cause, or else the selected one, back into the lanes they came from.",
         "requeue", CHANGE, "dead-letters", writes=True, needs=Needs.SELECTION, footer=4,

@@ -68,6 +68,9 @@ FORMS: Final[tuple[Command, ...]] = (
         footer=2,
     ),
     Command(
+        "note.close", "close", ("escape",), "Close", "Leave the note as it was.", "close-note", FORM, "note", footer=1,
+    ),
+    Command(
         "prompt.close", "close", ("escape",), "Close", "Close the command line and do nothing.", "close-prompt", APP,
         "prompt", footer=1,
     ),

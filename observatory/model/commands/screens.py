@@ -68,6 +68,11 @@ SCREENS: Final[tuple[Command, ...]] = (
         "causes", LOOK, "dead-letters", footer=5,
     ),
     Command(
+        "dead-letters.group", "group_by", ("b",), "Group by",
+        "Sort dead letters by another key: class, message, type, reason, lane, agent, or several with commas.",
+        "group-by", LOOK, "dead-letters", footer=6, argument="key",
+    ),
+    Command(
         "reading.reload", "reload", ("r",), "Reload",
         "Read again from the bus what is shown.",
         "reload", LOOK, "reading", footer=10,

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from observatory.model.cause import Cause, KeyPart
+from observatory.model.cause import Cause, CauseNote
 from observatory.model.filter import Field, FieldSet, Kind
 from observatory.model.text import line
 from observatory.tui.drawing import format as fmt
@@ -15,6 +15,8 @@ from observatory.tui.rows.entries import ago
 from observatory.tui.table import Cell, Column, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from observatory.model.clock import Clock
 
 CAUSES: FieldSet[Cause] = FieldSet(
@@ -41,7 +43,8 @@ class CauseList(Table[Cause]):
     empty: ClassVar[str] = "no dead letters, no causes"
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
-        super().__init__(_columns(clock), id=id)
+        self.notes: Mapping[str, CauseNote] = {}
+        super().__init__(_columns(clock, lambda row: self.notes.get(row.id)), id=id)
 
     def identity(self, row: Cause) -> str:
         """A cause is its id, which stays the same from run to run."""
@@ -49,7 +52,9 @@ class CauseList(Table[Cause]):
 
     def as_json(self, row: Cause) -> str:
         """The cause, as JSON."""
-        return json.dumps(dataclasses.asdict(row), default=str, ensure_ascii=True)
+        note = self.notes.get(row.id)
+        said = {"note": dataclasses.asdict(note)} if note is not None else {}
+        return json.dumps({**dataclasses.asdict(row), **said}, default=str, ensure_ascii=True)
 
 
 def _types(row: Cause, _cells: int) -> Cell:
@@ -66,10 +71,22 @@ def _again(row: Cause, _cells: int) -> Cell:
     return (f"↩ {fmt.count(row.requeued)}", "warning") if row.requeued else (fmt.NONE, "faint")
 
 
-def _columns(clock: Clock) -> tuple[Column[Cause], ...]:
+def note_words(note: CauseNote) -> str:
+    """Return a note with who wrote it."""
+    return f"✎ {line(note.text, 200)} ({line(note.by, 30)})"
+
+
+def _columns(clock: Clock, note_of: Callable[[Cause], CauseNote | None]) -> tuple[Column[Cause], ...]:
+    def cause(row: Cause, _cells: int) -> Cell:
+        return f"{'✎ ' if note_of(row) is not None else ''}{row.title}", "text"
+
+    def note(row: Cause, _cells: int) -> Cell:
+        found = note_of(row)
+        return (note_words(found), "accent") if found is not None else ("", "muted")
+
     return (
         Column("count", lambda row, _: (fmt.count(row.count), "error+"), 6, align="right", key=lambda row: row.count),
-        Column("cause", lambda row, _: (row.title, "text"), 26, grow=3, key=lambda row: row.part(KeyPart.MESSAGE)),
+        Column("cause", cause, 26, grow=3, key=lambda row: row.title),
         Column("type", _types, 11, 1, wide=14, key=lambda row: row.types[0][0] if row.types else None),
         Column("last", lambda row, _: (ago(clock, row.last_ms), "text"), 6, 2, align="right",
                key=lambda row: -row.last_ms),
@@ -78,4 +95,5 @@ def _columns(clock: Clock) -> tuple[Column[Cause], ...]:
         Column("agents", _agents, 10, 3, wide=14, key=lambda row: row.agents_hit),
         Column("again", _again, 6, 5, key=lambda row: row.requeued),
         Column("trend", lambda row, cells: (sparkline(row.trend, cells), "trend"), 12, 6, align="right"),
+        Column("note", note, 20, 7, grow=1, most=60, key=lambda row: found.text if (found := note_of(row)) else None),
     )  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from observatory.model.cause import Cause, Causes, key_of
+from observatory.model.cause import DEFAULT_KEY, KEYS, Cause, Causes, KeyPart, cause_id, key_of, read_key
 from observatory.model.dead_letter import DeadLetter
 from observatory.model.errors import ObservatoryError
 from observatory.model.listing import Ask, Page
@@ -14,7 +14,7 @@ from observatory.model.plan import RequeueDeadLetters, Selector, TrashLetters
 from observatory.model.text import line
 from observatory.tui.commands import bindings
 from observatory.tui.drawing import format as fmt
-from observatory.tui.rows.causes import CauseList
+from observatory.tui.rows.causes import CauseList, note_words
 from observatory.tui.rows.dead_letters import DeadLetterList
 from observatory.tui.screens.base import Step
 from observatory.tui.screens.lanes import fit_height
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from observatory.model.plan import Report
+    from observatory.model.protocols import Notebook
     from observatory.model.snapshot import Snapshot
     from observatory.tui.widgets.list_panel import ListPanel
 
@@ -71,6 +72,7 @@ class DeadLetters(ListScreen[DeadLetter]):
         self._seen: object = None
         self._cause: Cause | None = None
         self._counted_ms = 0
+        self._key: tuple[KeyPart, ...] = DEFAULT_KEY
         self.loader = self.load(Feed(self._read))
 
     def traced(self) -> str:
@@ -112,11 +114,55 @@ class DeadLetters(ListScreen[DeadLetter]):
         self.set_class(not there, "-causes")
         (self.table if there else causes).focus()
 
+    def action_group_by(self, text: str = "") -> None:
+        """Sort the letters by another key: the one that is named, or the next of those that are worth a look."""
+        try:
+            after = KEYS[(KEYS.index(self._key) + 1) % len(KEYS)] if self._key in KEYS else DEFAULT_KEY
+            self._key = read_key(text) if text else after
+        except ValueError as error:
+            self.notify(f"group-by: {line(str(error), 200)}", severity="warning", markup=False)
+            return
+        self.query_one(CauseList).tell(f"by {', '.join(self._key)}" if self._key != DEFAULT_KEY else "")
+        if self._cause is not None:
+            self._show_cause(None)
+        self.aside("count dead letters by cause", self._count)
+
+    def action_note(self) -> None:
+        """Note something about the cause under the cursor, or about that of the letter under it."""
+        causes, notebook = self.query_one(CauseList), self.desk.bus.notes
+        letter = self.table.selected
+        named = causes.selected if self.focused is causes else self._cause
+        if named is not None:
+            ident, title = named.id, named.title
+        elif letter is not None:
+            ident = cause_id(self._key, key_of(letter, self._key))
+            title = next((cause.title for cause in causes.rows if cause.id == ident), ident)
+        else:
+            return
+        if notebook is None:
+            self.notify("nothing can be noted here", severity="warning", timeout=3, markup=False)
+            return
+        from observatory.tui.dialogs.note import NotePrompt  # noqa: PLC0415 - not needed for the first paint
+
+        known = causes.notes.get(ident)
+        prompt = NotePrompt(line(title, 100), known.text if known is not None else "")
+        self.app.push_screen(prompt, partial(self._noted, ident, notebook))
+
+    def _noted(self, ident: str, notebook: Notebook, text: str | None) -> None:
+        async def write() -> None:
+            await notebook.write(ident, text or "", self.desk.bus.operator)
+            await self._count()
+
+        if text is not None:
+            self.aside(f"note about {ident}", write, writes=True)
+
     def _show_cause(self, cause: Cause | None) -> None:
         """Show the letters of *cause*, or all of them."""
         self._cause = cause
         self.remove_class("-causes")
-        self.table.tell(f"of {cause.title}" if cause is not None else "")
+        note = self.query_one(CauseList).notes.get(cause.id) if cause is not None else None
+        of = f"of {cause.title}" if cause is not None else ""
+        self.table.tell(f"{of}  {note_words(note)}" if note is not None else of)
         self.say_where(line(cause.title, 40) if cause is not None else "")
         self.loader.open(Feed(self._read))
         self.table.focus()
@@ -126,19 +172,22 @@ class DeadLetters(ListScreen[DeadLetter]):
         if self._cause is None:
             return await self.desk.source.dead_letters(ask)
         wanted, values = ask.where, tuple(value for _, value in self._cause.key)
+        key = tuple(part for part, _ in self._cause.key)
 
         def where(letter: DeadLetter) -> bool:
-            return key_of(letter) == values and (wanted is None or wanted(letter))
+            return key_of(letter, key) == values and (wanted is None or wanted(letter))
 
         return await self.desk.source.dead_letters(replace(ask, where=where))
 
     async def _count(self) -> None:
         """Count the newest letters by cause."""
-        found, cursor, read = Causes(), "", 0
+        found, cursor, read = Causes(self._key), "", 0
         total: int | None = None
         table = self.query_one(CauseList)
         while read < COUNTED:
             try:
+                if not read and self.desk.bus.notes is not None:
+                    table.notes = await self.desk.bus.notes.read()
                 page = await self.desk.source.dead_letters(Ask(cursor, limit=COUNT_PAGE))
             except ObservatoryError as error:
                 table.say(f"✖ {line(str(error), 200)}", "error")
@@ -151,6 +200,7 @@ class DeadLetters(ListScreen[DeadLetter]):
         partial_words = f"▲ newest {fmt.count(read)} of {fmt.count(total)} counted" if total and read < total else ""
         table.say(partial_words, "warning")
         table.set_all(found.table().causes)
+        table.look()
         if not self.has_class("-causes") or not self.has_class("-short"):
             fit_height(table, max(self.size.height // 5, 2))
 
