@@ -56,6 +56,7 @@ def register(roads: Verbs) -> None:
     serve = add_verb(verbs, "serve", run_serve, summary="serve old agents from both sides", details=SERVE_DETAILS)
     serve.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=int, default=PORT, metavar="N", help=f"port to listen on ({PORT}); 0 for any")
+    serve.add_argument("--plain", action="store_true", help="listen elsewhere than on loopback, without TLS")
     _add_upstream(serve)
     move = add_verb(verbs, "move", run_move, summary="say where an agent is to be", details=MOVE_DETAILS)
     move.add_argument("agents", nargs="+", metavar="AGENT", help="name of an agent")
@@ -87,10 +88,10 @@ def run_serve(args: argparse.Namespace) -> int:
     token = os.environ.get("OBSERVATORY_BRIDGE_TOKEN", "")
     if not 0 <= args.port <= 65535:
         raise UsageError(f"--port: {args.port} is no port", "give one from 0 to 65535")
-    if args.host not in LOOPBACK and not token:
+    if args.host not in LOOPBACK and not (token and args.plain):
         raise UsageError(
-            f"--host: {args.host} is reached by other machines, and nobody would have to say who they are",
-            "put a token into OBSERVATORY_BRIDGE_TOKEN, or listen on loopback",
+            f"--host: {args.host} is reached by other machines",
+            "put a token into OBSERVATORY_BRIDGE_TOKEN, give --plain if something in front of it speaks TLS",
         )
     listening = Listening(args.host, args.port, token)
     protocol, settings = _protocol(args), settings_for(args)

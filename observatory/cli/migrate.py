@@ -38,7 +38,8 @@ examples:
 
 DUAL_DETAILS = """\
 What old agents append to the file comes to the stream, what others add to the stream comes to the file, each once.
-Runs until it is interrupted. With --into broadcasts the stream is what all agents of the bus hear.
+What stood in the file before the first start is passed over, unless --past is given. Runs until it is interrupted.
+With --into broadcasts the stream is what all agents of the bus hear.
 
 example:
   observatory migrate files dual /var/log/agents.log --into broadcasts
@@ -81,6 +82,7 @@ def _register_files(files: Verbs) -> None:
         files, "dual", run_dual, summary="keep a log and a stream equal, in both directions", details=DUAL_DETAILS
     )
     dual.add_argument("path", metavar="PATH", help="the log that old agents write and read")
+    dual.add_argument("--past", action="store_true", help="begin with what stands in the log already")
     _add_journal(dual)
     _add_artifacts(dual)
 
@@ -165,6 +167,8 @@ def run_dual(args: argparse.Namespace) -> int:
         writer = Writer(journal, path)
         await writer.begin()
         importer = Importer(journal, [path], artifacts=_artifacts(args))
+        if not args.past:
+            await importer.pass_over()
         note(f"{path} and {journal.stream} are kept equal until this is interrupted")
         await asyncio.gather(importer.follow(), writer.follow())
         return 0

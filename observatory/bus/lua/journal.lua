@@ -60,6 +60,8 @@ redis.call('HSET', state, 'stream', stream)
 for kind, count in pairs(moved) do
   if count > 0 then redis.call('HINCRBY', state, kind, count) end
 end
-event('imported', '', '', stream, who, '0', '', '', name .. ': ' .. moved.imported .. ' lines')
+if moved.imported > 0 then
+  event('imported', '', '', stream, who, '0', '', '', name .. ': ' .. moved.imported .. ' lines')
+end
 count_events()
 return {'done'}

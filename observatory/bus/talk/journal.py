@@ -89,6 +89,7 @@ class JournalState:
     """What is remembered of a journal.
 
     Attributes:
+        is_begun: Something was appended, or it was said that nothing of what there was is to be.
         sources: What is remembered of each source, by its id.
         imported: Entries that came from files.
         aside: Lines that were kept aside.
@@ -98,6 +99,7 @@ class JournalState:
         intended: What was about to be appended to a file when somebody died; empty if nothing.
     """
 
+    is_begun: bool
     sources: Mapping[str, str]
     imported: int
     aside: int
@@ -145,7 +147,7 @@ class Journal:
         sources = {name.removeprefix(_SOURCE): value for name, value in said.items() if name.startswith(_SOURCE)}
         imported, aside, echoed = (int(said.get(name, 0)) for name in ("imported", "aside", "echoed"))
         words = (said.get(name, "") for name in ("out_from", "out", "intended"))
-        return JournalState(sources, imported, aside, echoed, *words)
+        return JournalState("stream" in said, sources, imported, aside, echoed, *words)
 
     async def append(self, readings: Sequence[Reading], rows: Sequence[Row | Aside]) -> None:
         """Add lines, and remember how far their sources were read: all of it or nothing.

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hmac
 import json
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,10 +16,12 @@ from starlette.routing import Route
 
 from observatory.edge.bridge.post import MovedAwayError
 from observatory.edge.bridge.upstream import UpstreamError
+from observatory.edge.listening import listening as listen
 from observatory.model.errors import BusBusyError, BusUnreachableError, ObservatoryError, UsageError
 from observatory.model.text import line
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable, Iterator
 
     from starlette.requests import Request
@@ -100,14 +101,7 @@ async def serve(bridge: Bridge, listening: Listening, *, started: Callable[[int]
     Raises:
         ObservatoryError: The address is in use.
     """
-    family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((listening.host, listening.port))
-        except OSError as error:
-            place = f"{listening.host}:{listening.port}"
-            raise ObservatoryError(f"cannot listen on {place}: {error.strerror}", "choose another --port") from error
+    with listen(listening.host, listening.port) as listener:
         config = uvicorn.Config(
             make_app(bridge, listening.token),
             lifespan="off",

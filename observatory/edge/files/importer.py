@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -106,6 +106,16 @@ class Importer:
         self._tell = tell or (lambda _: None)
         self._marks: dict[Path, tuple[int, int, int]] = {}
 
+    async def pass_over(self) -> None:
+        """Pass over what stands in the files now, if nothing was ever imported: only what comes is to be.
+
+        Raises:
+            ObservatoryError: A file cannot be read, or the bus does not take it.
+        """
+        if not (await self._journal.state()).is_begun:
+            ends = await asyncio.to_thread(self._ends)
+            await self._journal.append([Reading(end.id, "", end.written()) for end in ends], ())
+
     async def follow(self) -> None:
         """Import what there is, then each line as it is written, over every rotation, until cancelled.
 
@@ -175,6 +185,13 @@ class Importer:
         except (NoArtifactError, UsageError) as error:
             raw = b"|".join((row.role, row.at, row.type, row.payload))[:RAW_KEPT]
             return Aside(step.source.id, step.source.name, step.source.lines, str(error), raw)
+
+    def _ends(self) -> list[Source]:
+        known: dict[str, Source] = {}
+        for family in families(self._paths):
+            for step in _steps_of(family, known):
+                known[step.source.id] = step.source
+        return [replace(source, start=(source.offset, source.lines)) for source in known.values()]
 
     def _looks(self) -> dict[Path, tuple[int, int, int]]:
         """What can be seen from outside of whether a file has changed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from observatory.bus.payloads.blobs import BlobError, is_claim, read_claim
@@ -132,8 +132,8 @@ class Comparison:
 
     def _lines_of(self, path: Path, source: Source) -> Iterator[tuple[int, Row]]:
         """Yield the lines that should be in the stream, with their numbers."""
-        at = Source(source.id, 0, 0, source.head, (0, ""), source.name)
-        for record in records(path, 0, is_closed=True):
+        at = replace(source, offset=source.start[0], lines=source.start[1])
+        for record in records(path, at.offset, is_closed=True):
             if at.offset >= source.offset:
                 return
             at = behind(at, record)

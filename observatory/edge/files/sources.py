@@ -59,6 +59,7 @@ class Source:
         head: How it begins: so many bytes, and their digest.
         tail: The line that was read last: its bytes, and their digest.
         name: Name of its file when it was read last.
+        start: Bytes and lines of it that were passed over, because they were there before anything was to be read.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Source:
     head: tuple[int, str]
     tail: tuple[int, str]
     name: str
+    start: tuple[int, int] = (0, 0)
 
     @classmethod
     def read(cls, ident: str, text: str) -> Self:
@@ -76,14 +78,14 @@ class Source:
             ObservatoryError: It is something else.
         """
         try:
-            offset, lines, head, tail, name = json.loads(text)
-            return cls(ident, offset, lines, (head[0], head[1]), (tail[0], tail[1]), name)
+            offset, lines, head, tail, name, start = json.loads(text)
+            return cls(ident, offset, lines, (head[0], head[1]), (tail[0], tail[1]), name, (start[0], start[1]))
         except (ValueError, TypeError, KeyError, IndexError):
             raise ObservatoryError(f"what is remembered of source {line(ident, 40)} cannot be read") from None
 
     def written(self) -> str:
         """Return it as text, equal for equal sources."""
-        said = (self.offset, self.lines, self.head, self.tail, self.name)
+        said = (self.offset, self.lines, self.head, self.tail, self.name, self.start)
         return json.dumps(said, separators=(",", ":"))
 
 
@@ -229,7 +231,7 @@ def records(path: Path, offset: int, *, is_closed: bool) -> Iterator[Record]:
 def behind(source: Source, record: Record) -> Source:
     """Return *source* as it is when *record* was read."""
     offset, lines = source.offset + record.size, source.lines + 1
-    return Source(source.id, offset, lines, source.head, (record.size, record.digest), source.name)
+    return Source(source.id, offset, lines, source.head, (record.size, record.digest), source.name, source.start)
 
 
 def digest_of(data: bytes) -> str:

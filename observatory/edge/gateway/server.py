@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,11 @@ import uvicorn
 
 from observatory.edge.gateway.app import make_app
 from observatory.edge.gateway.gateway import Gateway
+from observatory.edge.listening import listening
 from observatory.model.errors import ObservatoryError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Coroutine, Iterator
 
     from observatory.bus import Bus
@@ -98,11 +99,10 @@ async def serve(bus: Bus, options: GatewayOptions, *, started: Callable[[Serving
         BusError: The keys cannot be read.
         KeyboardInterrupt: It was ended by SIGINT.
     """
-    listening = _listen(options)
-    with listening:
+    with listening(options.host, options.port, send_buffer=SEND_BUFFER) as listener:
         async with Gateway(bus, options) as gateway:
             server = _Server(_config(gateway), gateway, started)
-            await server.serve([listening])
+            await server.serve([listener])
     if server.interrupted:
         raise KeyboardInterrupt
 
@@ -134,22 +134,6 @@ def _config(gateway: Gateway) -> uvicorn.Config:
     except OSError as error:
         raise ObservatoryError(f"certificate or key cannot be used: {error}", "--cert FILE --key FILE, PEM") from error
     return config
-
-
-def _listen(options: GatewayOptions) -> socket.socket:
-    """Listen before anything else is done, so that an address in use is an error of this program, not of a server."""
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    try:
-        listening.bind((options.host, options.port))
-    except OSError as error:
-        listening.close()
-        hint = "choose another with --port"
-        raise ObservatoryError(f"cannot listen on {options.host}:{options.port}: {error.strerror}", hint) from error
-    listening.setblocking(False)
-    return listening
 
 
 def run_loop(main: Coroutine[Any, Any, int]) -> int:

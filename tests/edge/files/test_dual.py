@@ -59,6 +59,23 @@ async def test_both_sides_see_everything_once(bus: Bus, journal: Journal, tmp_pa
     assert (await journal.state()).echoed == 6
 
 
+async def test_what_stood_in_the_file_before_is_passed_over_once(bus: Bus, journal: Journal, tmp_path: Path) -> None:
+    """Nobody hears the past as news; what comes while nobody carries it is not passed over at the next start."""
+    log, other = tmp_path / "agents.log", tmp_path / "empty.log"
+    write(log, [*lines(3), "no line"])
+    write(other, [])
+    for first in (3, 5):
+        await Importer(journal, [log, other]).pass_over()
+        write(log, lines(2, first=first), mode="a")
+        write(other, lines(2, first=first + 100), mode="a")
+    await Importer(journal, [log, other]).catch_up()
+    assert sorted(await moved(journal)) == sorted(
+        [*lines(2, first=3), *lines(2, first=5), *lines(2, first=103), *lines(2, first=105)]
+    )
+    found = await compared(journal, log, other)
+    assert (found.is_exact, found.lines, found.aside) == (True, 8, 0)
+
+
 @pytest.mark.parametrize("written", [0, 1, 20, 200, 10_000])
 async def test_a_writer_that_dies_in_the_middle_of_its_lines_is_continued(
     bus: Bus, journal: Journal, tmp_path: Path, written: int, monkeypatch: pytest.MonkeyPatch
@@ -97,7 +114,8 @@ async def test_both_directions_survive_being_killed(bus: Bus, bus_url: str, tmp_
     journal = bus.journal("files", stream=bus.keys.broadcasts)
     log = tmp_path / "agents.log"
     write(log, [])
-    command = [sys.executable, "-m", "observatory", "migrate", "files", "dual", str(log), "--into", "broadcasts"]
+    command = [sys.executable, "-m", "observatory", "migrate", "files", "dual", str(log), "--past"]
+    command += ["--into", "broadcasts"]
     environment = {**os.environ, "OBSERVATORY_URL": bus_url}
     count = 0
     for _ in range(12 if soak else 3):
