@@ -9,11 +9,11 @@ import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from observatory.actions.edit import edited
 from observatory.actions.guard import Guard
 from observatory.actions.runner import Runner
 from observatory.actions.verbs import INVERSES, VERBS
 from observatory.actions.verbs.verb import DONE, Draft
+from observatory.bus.moves import logged, new_log
 from observatory.model.clock import Clock, SystemClock
 from observatory.model.errors import BusError, ObservatoryError, RefusedError, UsageError
 from observatory.model.plan import (
@@ -33,10 +33,10 @@ from observatory.model.plan.record import NAMED, digest_of
 from observatory.model.text import line
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from observatory.bus import Bus
-    from observatory.model.plan import Demand, JobView, ResendLetter
+    from observatory.model.plan import Demand, JobView, SentCall
     from observatory.model.retention import Retention
 
 
@@ -68,6 +68,7 @@ class BusActions:
         self.guard = guard or Guard(clock=self._clock)
         self.actor = actor or f"{getpass.getuser()}@{socket.gethostname()}"
         self.context = context or bus.url
+        self._sent = new_log()
 
     # -- what may be done ---------------------------------------------------------------------------------------
 
@@ -139,17 +140,6 @@ class BusActions:
             warnings=draft.warnings,
         )
 
-    async def edited(self, entry_id: str, changes: Mapping[str, str]) -> ResendLetter:
-        """Return the request that sends a dead letter with *changes*; see `edit.edited`.
-
-        Raises:
-            UsageError: There is no such dead letter, or a field cannot be taken.
-        """
-        letter = await self._bus.dead_letter(entry_id)
-        if letter is None:
-            raise UsageError(f"there is no dead letter {line(entry_id, 60)}", "see `observatory dlq ls`")
-        return edited(letter, changes, self._bus.keys, self._clock)
-
     async def planned(self, job: str) -> Plan:
         """Return the plan of a job.
 
@@ -190,10 +180,11 @@ class BusActions:
             raise
         if not plan.items:
             return Report(plan, (), plan.skipped, ())
-        await self._write(self._record(plan, Phase.INTENT, consent))
-        place = plan.options.get("place", "") if plan.is_bulk else ""
-        await self._bus.moves.journal.open(plan, self.actor, place)
-        return await self._run(plan, consent, told)
+        with logged(self._sent):
+            await self._write(self._record(plan, Phase.INTENT, consent))
+            place = plan.options.get("place", "") if plan.is_bulk else ""
+            await self._bus.moves.journal.open(plan, self.actor, place)
+            return await self._run(plan, consent, told)
 
     async def resume(self, job: str, *, told: Callable[[int], None] = lambda _at: None) -> Report:
         """Go on with a job that was paused, or whose executor died; what was done is not done again.
@@ -207,8 +198,9 @@ class BusActions:
         if self.guard.refusal:
             raise RefusedError(self.guard.refusal, "nothing was changed")
         consent = Consent(reason="resumed")
-        await self._write(self._record(plan, Phase.INTENT, consent))
-        return await self._run(plan, consent, told)
+        with logged(self._sent):
+            await self._write(self._record(plan, Phase.INTENT, consent))
+            return await self._run(plan, consent, told)
 
     async def steer(self, job: str, wish: str, value: str = "") -> None:
         """Pause or cancel a job, or give it another rate.
@@ -226,7 +218,8 @@ class BusActions:
             raise RefusedError(self.guard.refusal, "nothing was changed")
         if value:
             Pace(rate=float(value))
-        done, state = await self._bus.moves.journal.steer(job, wish, self.actor, value)
+        with logged(self._sent):
+            done, state = await self._bus.moves.journal.steer(job, wish, self.actor, value)
         if not done:
             problem = f"it is {state} already" if state else "there is none"
             raise UsageError(f"job {line(job, 60)!r}: {problem}", "see `observatory jobs`")
@@ -240,6 +233,10 @@ class BusActions:
     async def records(self, limit: int = 100, *, before: str = "") -> tuple[AuditRecord, ...]:
         """Return what operators did, newest first, below the record *before* if it is given."""
         return await self._bus.moves.journal.records(limit, before=before)
+
+    def sent(self) -> tuple[SentCall, ...]:
+        """Return what was sent to the engine to change it, newest first."""
+        return tuple(reversed(self._sent))
 
     async def look_at_rights(self) -> str:
         """Ask the engine whether this user may change anything, and remember it; returns why not, or nothing."""

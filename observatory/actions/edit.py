@@ -1,13 +1,11 @@
-"""Edit and resend: from a dead letter and what somebody changed of it to a request, with the difference in words."""
+"""Edit and resend: from a dead letter and what somebody changed of it to a task, and the difference in words."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Final
 
-from observatory.model.draft import sortable_id
 from observatory.model.errors import UsageError
-from observatory.model.plan import ResendLetter
 from observatory.model.task import MAX_TTL_S, NewTask, Priority, Task
 from observatory.model.text import line
 from observatory.model.wire import read_entry
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from observatory.bus.keys import Keys
-    from observatory.model.clock import Clock
     from observatory.model.dead_letter import DeadLetter
 
 FREE: Final = ("payload",)
@@ -31,14 +28,15 @@ _OURS: Final = frozenset({
 })  # fmt: skip
 
 
-def edited(letter: DeadLetter, changes: Mapping[str, str], keys: Keys, clock: Clock) -> ResendLetter:
-    """Return the request that sends *letter* with *changes*; all other fields are locked, the id is a new one.
+def edited(letter: DeadLetter, changes: Mapping[str, str], ident: str, keys: Keys, now_ms: int) -> NewTask:
+    """Return the task that *letter* is with *changes*; all other fields are locked, the id is a new one.
 
     Args:
         letter: The dead letter, whole.
         changes: New values by field: what `FREE` and `SENSITIVE` name.
+        ident: Id of the copy.
         keys: Key names of the bus.
-        clock: Where the new id comes from.
+        now_ms: When it is made, ms since the epoch.
 
     Raises:
         UsageError: A field is locked or cannot be taken; names it.
@@ -53,25 +51,22 @@ def edited(letter: DeadLetter, changes: Mapping[str, str], keys: Keys, clock: Cl
     priority = changes.get("priority", str(lane.priority) if lane else "")
     if priority not in set(Priority):
         raise UsageError(f"priority: {line(priority, 60)!r} is none of {', '.join(Priority)}")
-    return ResendLetter(
-        letter.entry_id,
-        NewTask(
-            type=changes.get("type", was.type),
-            payload=_payload(was.payload, changes),
-            id=sortable_id(clock),
-            queue=changes.get("queue", lane.queue if lane else ""),
-            priority=Priority(priority),
-            sender=was.sender,
-            content_type=was.content_type,
-            created_ms=clock.now_ms(),
-            ttl_s=min(was.ttl_s, MAX_TTL_S),
-            correlation_id=was.correlation_id,
-            reply_to=was.reply_to,
-            trace=was.trace,
-            role=was.role,
-            ordering_key=was.ordering_key,
-            extra={name: value for name, value in was.extra.items() if name not in _OURS},
-        ),
+    return NewTask(
+        type=changes.get("type", was.type),
+        payload=_payload(was.payload, changes),
+        id=ident,
+        queue=changes.get("queue", lane.queue if lane else ""),
+        priority=Priority(priority),
+        sender=was.sender,
+        content_type=was.content_type,
+        created_ms=now_ms,
+        ttl_s=min(was.ttl_s, MAX_TTL_S),
+        correlation_id=was.correlation_id,
+        reply_to=was.reply_to,
+        trace=was.trace,
+        role=was.role,
+        ordering_key=was.ordering_key,
+        extra={name: value for name, value in was.extra.items() if name not in _OURS},
     )
 
 

@@ -8,18 +8,14 @@ from observatory.cli.acting import (
     AGREE,
     add_plan_flags,
     add_selection_flags,
-    carry_out,
-    on_actions,
     run_request,
     selector_of,
 )
 from observatory.cli.parser import add_verb
-from observatory.model.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
 
-    from observatory.actions import BusActions
     from observatory.cli.parser import Parser, Verbs
 
 LETTERS = "dead letters, as `dlq ls` shows them"
@@ -106,12 +102,11 @@ def run_requeue(args: argparse.Namespace) -> int:
 
 def run_resend(args: argparse.Namespace) -> int:
     """Plan to send an edited copy, print the difference, and execute it when told to."""
+    from observatory.model.clock import SystemClock
+    from observatory.model.draft import sortable_id
+    from observatory.model.plan import ResendLetter
 
-    async def plan_it(actions: BusActions) -> int:
-        plan = await actions.plan(await actions.edited(args.id, _changes(args)))
-        return await carry_out(actions, plan, args)
-
-    return on_actions(args, plan_it, writes=args.yes)
+    return run_request(args, ResendLetter(args.id, _changes(args), sortable_id(SystemClock())))
 
 
 def _changes(args: argparse.Namespace) -> dict[str, str]:
@@ -121,8 +116,6 @@ def _changes(args: argparse.Namespace) -> dict[str, str]:
     changes = {name: value for name, value in said.items() if value is not None}
     if "payload" in changes:
         changes["payload"] = payload_of(changes["payload"])
-    if not changes:
-        raise UsageError("nothing is changed", "requeue sends a dead letter as it is")
     return changes
 
 

@@ -8,7 +8,7 @@ from observatory.model.errors import RefusedError
 from observatory.model.plan import demand
 
 if TYPE_CHECKING:
-    from observatory.model.plan import Consent, Demand, JobView, Plan, Request
+    from observatory.model.plan import AuditRecord, Consent, Demand, JobView, Plan, Request, SentCall
 
 
 class NoActions:
@@ -37,6 +37,14 @@ class NoActions:
     async def jobs(self, limit: int) -> tuple[JobView, ...]:
         """Return no job: those of the past are over."""
         return ()[:limit]
+
+    async def records(self, limit: int) -> tuple[AuditRecord, ...]:
+        """Return no record: what operators did stands in the log."""
+        return ()[:limit]
+
+    def sent(self) -> tuple[SentCall, ...]:
+        """Return nothing: nothing is sent anywhere."""
+        return ()
 
     async def steer(self, job: str, wish: str, value: str = "") -> NoReturn:
         """Refuse.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from observatory.model.engine import EngineReport
     from observatory.model.event import Event
     from observatory.model.listing import AgentDetail, Ask, EntryRow, GroupRow, Page, PendingRow, PendingScope, TaskRow
-    from observatory.model.plan import Consent, Demand, JobView, Plan, Report, Request
+    from observatory.model.plan import AuditRecord, Consent, Demand, JobView, Plan, Report, Request, SentCall
     from observatory.model.snapshot import Snapshot
     from observatory.model.trace import Trace
 
@@ -199,6 +199,16 @@ class Actions(Protocol):
         Raises:
             BusError: The bus cannot be asked.
         """
+
+    async def records(self, limit: int) -> tuple[AuditRecord, ...]:
+        """Return what operators did, newest first.
+
+        Raises:
+            BusError: The bus cannot be asked.
+        """
+
+    def sent(self) -> tuple[SentCall, ...]:
+        """Return what was sent to the engine to change it, newest first."""
 
     async def steer(self, job: str, wish: str, value: str = "") -> None:
         """Pause or cancel a job, or give it another rate: `pause`, `cancel`, `rate`.

@@ -293,3 +293,25 @@ async def test_every_change_is_written_down_before_and_after(bus: Bus, plain: re
     assert result.took_ms is not None
     assert (refused.phase, refused.count, refused.ids) == ("refused", 118, ())
     assert plain.xlen(DLQ) == 118
+
+
+async def test_the_command_log_holds_what_the_engine_received(bus: Bus, plain: redis.Redis) -> None:
+    """Every command of a change that may write, and no other, in order; a reader's own commands are not in it."""
+    actions = BusActions(bus)
+    plan = await actions.plan(RequeueDeadLetters(Selector(tuple(fill(plain, 3)))))
+    assert actions.sent() == ()
+    with plain.monitor() as monitor:
+        await actions.execute(plan)
+        await bus.observe()
+        plain.echo("the end")
+        received: list[str] = []
+        for said in monitor.listen():
+            if said["command"] == "ECHO the end":
+                break
+            if said["client_type"] != "lua":
+                received.append(said["command"].split()[0])
+    sent = [call.words.split() for call in reversed(actions.sent())]
+    scripts = [words[1] for words in sent if words[0] == "EVALSHA"]
+    assert scripts == ["job_open.lua", "job_hold.lua", "requeue.lua", "job_note.lua"]
+    assert [words[0] for words in sent] == [name for name in received if name in {"XADD", "EVALSHA"}]
+    assert all(call.ms >= 0 and call.answer for call in actions.sent())

@@ -311,7 +311,7 @@ async def test_a_send_and_an_edited_copy_are_undone(bus: Bus, plain: redis.Redis
     await undo(bus, sent.plan)
     assert (await bus.record("t-0")).state is TaskState.CANCELLED  # type: ignore[union-attr]
     dead = bury(plain, "t-1")
-    copy = await do(bus, ResendLetter(dead, NewTask("deploy", b"{}", "t-2")))
+    copy = await do(bus, ResendLetter(dead, {"payload": "{}", "priority": "normal"}, "t-2"))
     assert (plain.xlen(DLQ), plain.xlen(TRASH)) == (0, 1)
     fields = dict(entries(plain, "cortex:tasks:normal")[-1][1])
     assert (fields[b"copy_of"], fields[b"requeued_from"]) == (b"t-1", dead.encode())

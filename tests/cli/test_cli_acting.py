@@ -84,7 +84,7 @@ async def test_an_operator_acts_from_the_keyboard_and_takes_it_back(bus_cli: Cli
         await eventually(lambda: raw.xlen(DLQ) == 1)
         await hands.agree("z", "Withdraw 3 dead letters", "withdraw: 3 of 3 done")
         await eventually(lambda: raw.xlen(DLQ) == 4)
-        await hands.press("6", "held-1")
+        await hands.press("6", "1 of 9")
         await hands.press("/type:crawl\r", "1 of 3")
         await hands.press("A", "3 marked")
         await hands.agree("X", "Cancel 3 tasks", "cancel: 3 of 3 done")
@@ -109,6 +109,25 @@ async def test_an_operator_acts_from_the_keyboard_and_takes_it_back(bus_cli: Cli
         "send", "send", "send", "send", "cancel", "requeue", "withdraw", "cancel", "uncancel", "claim", "claim",
         "hand back",
     ]  # fmt: skip
+
+
+async def test_a_dead_letter_is_edited_and_its_copy_sent(bus_cli: Cli, raw: redis.Redis) -> None:
+    """`e` opens it as it is; the plan shows the difference; then the copy is sent, the original put away; z undoes."""
+    bury(raw, 1, "ValueError: no such field")
+    with terminal_of(bus_cli) as terminal:
+        hands = Hands(terminal)
+        await eventually(lambda: "LIVE" in terminal.text, timeout=30)
+        await hands.press("4", "ValueError")
+        await hands.press("e", "Edit and resend")
+        await hands.press(f"{F1}{CTRL_S}", "priority (decides who does it, and when): high → critical")
+        await hands.press(f"{RIGHT}\r", "resend: 1 of 1 done")
+        ((_, copy),) = raw.xrange("cortex:tasks:critical")  # type: ignore[misc]
+        assert (copy[b"type"], copy[b"payload"], copy[b"copy_of"]) == (b"deploy", b"{}", b"Valu-0")
+        assert (raw.xlen(DLQ), raw.xlen("cortex:tasks:trash")) == (0, 1)
+        await hands.agree("z", "Restore 1 dead letter on", "restore: 1 of 1 done")
+        assert (raw.xlen(DLQ), raw.xlen("cortex:tasks:trash")) == (1, 0)
+        terminal.type("\x11")
+        await eventually(terminal.ended)
 
 
 async def test_a_typed_confirmation_is_typed(bus_cli: Cli, raw: redis.Redis) -> None:

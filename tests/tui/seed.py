@@ -15,6 +15,7 @@ from observatory.model.dead_letter import DeadLetter
 from observatory.model.event import Event, EventKind
 from observatory.model.listing import Ask, Page
 from observatory.model.plan import (
+    AuditRecord,
     Consent,
     Demand,
     JobView,
@@ -24,6 +25,7 @@ from observatory.model.plan import (
     Request,
     RequeueDeadLetters,
     SendTask,
+    SentCall,
     demand,
 )
 from observatory.model.snapshot import (
@@ -189,6 +191,7 @@ class SeedActions:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.rows: tuple[JobView, ...] = ()
+        self.audit: tuple[AuditRecord, ...] = ()
         self.steered: list[tuple[str, str, str]] = []
         self.executed: list[Plan] = []
         self.error: Exception | None = None
@@ -223,6 +226,14 @@ class SeedActions:
     async def jobs(self, limit: int) -> tuple[JobView, ...]:
         """What is there."""
         return self.rows[:limit]
+
+    async def records(self, limit: int) -> tuple[AuditRecord, ...]:
+        """What operators did."""
+        return self.audit[:limit]
+
+    def sent(self) -> tuple[SentCall, ...]:
+        """What was sent."""
+        return tuple(SentCall(NOW_MS, f"EVALSHA {plan.verb}.lua", "1 answers", 0.4) for plan in self.executed)
 
     async def steer(self, job: str, wish: str, value: str = "") -> None:
         """Remember it."""

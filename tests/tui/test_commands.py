@@ -64,10 +64,10 @@ def test_every_key_is_one_that_a_terminal_can_send() -> None:
 
 
 def test_upper_case_changes_and_lower_case_looks() -> None:
-    """No single lower-case letter changes the bus by itself but undo, and ctrl+d is half a page."""
+    """A lower-case letter opens a form or the plan of an undo at most, and ctrl+d is half a page."""
     for entry in COMMANDS:
         if entry.writes and entry.scope != "form":
-            assert all(key.isupper() or key in {"s", "z", "plus", "minus"} for key in entry.keys), entry.id
+            assert all(key.isupper() or key in {"s", "e", "z", "plus", "minus"} for key in entry.keys), entry.id
     assert command("list.half-down").keys == ("ctrl+d",)
     assert not any("ctrl+d" in entry.keys for entry in COMMANDS if entry.writes)
 

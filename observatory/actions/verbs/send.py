@@ -8,14 +8,14 @@ import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from observatory.actions.edit import difference
+from observatory.actions.edit import difference, edited
 from observatory.actions.verbs import choose
 from observatory.actions.verbs.letters import TRASH_DAYS, label
 from observatory.actions.verbs.verb import DONE, WHY, Draft, Verb
 from observatory.bus import PublishOutcome
 from observatory.bus.moves import Moved, Stamp
 from observatory.model.errors import UsageError
-from observatory.model.plan import PlannedItem, ResendLetter, Reversal, Selector, SendTask, SkippedItem
+from observatory.model.plan import PlannedItem, ResendLetter, Reversal, SendTask, SkippedItem
 from observatory.model.task import NewTask, Priority, is_queue_name
 from observatory.model.text import line
 from observatory.model.wire import MAX_PAYLOAD
@@ -41,22 +41,24 @@ async def _send(bus: Bus, request: SendTask) -> Draft:
 
 
 async def _resend(bus: Bus, request: ResendLetter) -> Draft:
-    check(request.task)
-    found, gone = await choose.letters(bus, Selector((request.entry_id,)))
-    if not found:
-        return Draft("resend", (), tuple(gone), request.entry_id)
-    original = found[0]
+    if not request.changes:
+        raise UsageError("nothing is changed", "requeue sends a dead letter as it is")
+    letter = await bus.dead_letter(request.entry_id)
+    if letter is None:
+        return Draft("resend", (), (SkippedItem(request.entry_id, choose.GONE),), request.entry_id)
+    task = edited(letter, request.changes, request.id, bus.keys, bus.clock.now_ms())
+    check(task)
     # The copy says of which task it is one, so that the life of the one leads to that of the other.
-    task = _with(request.task, {b"copy_of": original.task_id.encode(), b"requeued_from": original.entry_id.encode()})
+    lineage = {b"copy_of": letter.task_id.encode(), b"requeued_from": letter.entry_id.encode()}
+    task = replace(task, extra={**task.extra, **lineage})
     item = PlannedItem(
-        request.entry_id,
-        bus.partitions.of_stream(original.source).keys.dead_letters if original.source else bus.keys.dead_letters,
+        letter.entry_id,
+        bus.partitions.of_stream(letter.source).keys.dead_letters if letter.source else bus.keys.dead_letters,
         bus.stream_for(task),
-        label(original),
-        {"task": original.task_id, "type": original.type, "copy": task.id},
-        original.died_ms,
+        label(letter),
+        {"task": letter.task_id, "type": letter.type, "copy": task.id},
+        letter.died_ms,
     )
-    whole = await bus.dead_letter(request.entry_id) or original
     return Draft(
         "resend",
         (item,),
@@ -65,14 +67,14 @@ async def _resend(bus: Bus, request: ResendLetter) -> Draft:
         {"task": _written(task), "days": str(TRASH_DAYS)},
         Reversal.WHILE_UNTOUCHED,
         streams=(item.target,),
-        warnings=difference(whole, task, bus.keys),
+        warnings=difference(letter, task, bus.keys),
     )
 
 
 async def publish(bus: Bus, stamp: Stamp, options: Mapping[str, str], items: list[PlannedItem]) -> list[Moved]:
     """Publish the task of a plan; its id makes a repetition an answer."""
     task = _read(options["task"])
-    published = await bus.publish_task(task)
+    (published,) = await bus.publish_many([task])
     entry = published.entry_id if published.outcome is PublishOutcome.QUEUED else ""
     # What this very plan published before is no other task, though the bus knows its id by now.
     again = published.outcome is PublishOutcome.DUPLICATE and stamp.token == 1
@@ -81,7 +83,7 @@ async def publish(bus: Bus, stamp: Stamp, options: Mapping[str, str], items: lis
 
 async def resend(bus: Bus, stamp: Stamp, options: Mapping[str, str], items: list[PlannedItem]) -> list[Moved]:
     """Publish the copy, and only then put the original away."""
-    published = await bus.publish_task(_read(options["task"]))
+    (published,) = await bus.publish_many([_read(options["task"])])
     moved = await bus.moves.step("trash", stamp, options, items)
     return [Moved(one.id, "done", published.entry_id) for one in moved]
 

@@ -26,6 +26,7 @@ from observatory.bus.links.refusals import (
     root,
     translated,
 )
+from observatory.bus.links.sent import sending
 from observatory.bus.links.sentinel import ThroughSentinels
 from observatory.bus.scripts import script
 from observatory.model.clock import Clock, SystemClock
@@ -172,7 +173,10 @@ class Link:
             BusError: The engine answers no; `BusUnreachableError` if it does not answer in *deadline_s* seconds.
         """
         key = encoded(args[1]).decode("utf-8", "replace") if len(args) > 1 else ""
-        return await self.attempt(lambda: self._client.execute_command(*args), deadline_s=deadline_s, key=key)
+        with sending(args) as told:
+            reply = await self.attempt(lambda: self._client.execute_command(*args), deadline_s=deadline_s, key=key)
+            told(reply)
+        return reply
 
     async def call(
         self,
@@ -201,7 +205,10 @@ class Link:
             except NoScriptError:
                 return await self._client.execute_command(f"EVAL{suffix}", chosen.source, *tail)
 
-        return await self.attempt(send, deadline_s=deadline_s, wrote=not chosen.read_only)
+        with sending((f"EVALSHA{suffix}", f"{name}.lua", *tail)) as told:
+            reply = await self.attempt(send, deadline_s=deadline_s, wrote=not chosen.read_only)
+            told(reply)
+        return reply
 
     async def together(
         self,

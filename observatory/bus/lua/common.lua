@@ -22,10 +22,14 @@ end
 -- Ids that somebody cancelled while they were queued or running, and entries (`<stream> <entry>`) that somebody withdrew
 -- before they were taken. Nearly always empty, so it is asked once a call.
 local CANCELLED = PREFIX .. ':tasks:cancelled'
-local any_cancelled
+local cancelled_some
+local function any_cancelled()
+  if cancelled_some == nil then cancelled_some = redis.call('EXISTS', CANCELLED) == 1 end
+  return cancelled_some
+end
+
 local function is_cancelled(id)
-  if any_cancelled == nil then any_cancelled = redis.call('EXISTS', CANCELLED) == 1 end
-  return any_cancelled and redis.call('SISMEMBER', CANCELLED, id) == 1
+  return any_cancelled() and redis.call('SISMEMBER', CANCELLED, id) == 1
 end
 
 -- unpack stops near 8,000 values, so an entry that is wider keeps its fields as netstrings in one, which readers
@@ -115,7 +119,7 @@ local function delete(stream, entries)
   for first = 1, #entries, 4000 do
     redis.call('XDEL', stream, unpack(entries, first, math.min(first + 3999, #entries)))
   end
-  if any_cancelled then
+  if any_cancelled() then
     for _, entry in ipairs(entries) do redis.call('SREM', CANCELLED, stream .. ' ' .. entry) end
   end
 end

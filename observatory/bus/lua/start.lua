@@ -1,7 +1,7 @@
 -- Mark a delivered entry as running, or divert it; used by `take`, `begin` and `adopt`.
 -- Returns true if the entry is to run. `key` is its ordering key, or nil.
 local function start(stream, group, consumer, entry, deliveries, id, type, attempt, arrived, ttl_ms, key)
-  if any_cancelled and is_cancelled(stream .. ' ' .. entry) then
+  if any_cancelled() and is_cancelled(stream .. ' ' .. entry) then
     drop(stream, entry)
     return false
   end

@@ -23,6 +23,16 @@ CHANGES: Final[tuple[Command, ...]] = (
         "requeue", CHANGE, "dead-letters", writes=True, needs=Needs.SELECTION, footer=4,
     ),
     Command(
+        "task.like", "send_like", (), "Send like",
+        "Send a task like the one under the cursor: the form begins with its type, its lane and its payload.",
+        "like", CHANGE, "tracing", writes=True,
+    ),
+    Command(
+        "dead-letters.edit", "edit", ("e",), "Edit",
+        "Edit the selected dead letter and send the copy; the original is put away once the copy is on its way.",
+        "edit", CHANGE, "dead-letters", writes=True, needs=Needs.SELECTION, footer=9,
+    ),
+    Command(
         "dead-letters.trash", "trash", ("T",), "Trash",
         "Put the marked dead letters, all of a cause, or else the selected one, into the trash.",
         "trash", CHANGE, "dead-letters", writes=True, needs=Needs.SELECTION, footer=8,
@@ -51,6 +61,11 @@ CHANGES: Final[tuple[Command, ...]] = (
         "agents.tell", "tell", (), "Tell",
         "Put a message into the mailbox of the selected agent.",
         "tell", CHANGE, "agents", writes=True, needs=Needs.SELECTION, argument="text",
+    ),
+    Command(
+        "jobs.turn", "turn", ("o",), "Next table",
+        "The next of changes, the audit of all operators, and what this session has sent to the engine.",
+        "next-changes", CHANGE, "jobs", footer=6,
     ),
     Command(
         "jobs.steer", "steer", (), "Steer",

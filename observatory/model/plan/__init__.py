@@ -8,7 +8,7 @@ from observatory.model.plan.consent import Consent, Demand, Level, demand, missi
 from observatory.model.plan.jobs import JobState, JobView
 from observatory.model.plan.pace import Pace
 from observatory.model.plan.plan import Plan, PlannedItem, Report, Reversal, SkippedItem
-from observatory.model.plan.record import AuditRecord, Phase
+from observatory.model.plan.record import AuditRecord, Phase, SentCall
 from observatory.model.plan.requests import (
     BuryPending,
     CancelTasks,
@@ -59,6 +59,7 @@ __all__ = [
     "Reversal",
     "Selector",
     "SendTask",
+    "SentCall",
     "SetBounds",
     "SkippedItem",
     "TellAgents",

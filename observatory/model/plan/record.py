@@ -68,6 +68,23 @@ class AuditRecord:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SentCall:
+    """One call that was sent to the engine for an operator.
+
+    Attributes:
+        at_ms: When, ms since the epoch.
+        words: The command, a script by its name, and its arguments, printable and bounded.
+        answer: What came back, in a few words.
+        ms: How long the answer took, in milliseconds.
+    """
+
+    at_ms: int
+    words: str
+    answer: str
+    ms: float
+
+
 def digest_of(ids: Sequence[str]) -> str:
     """Return a short hash of *ids* in their order."""
     return hashlib.blake2b("\n".join(ids).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()

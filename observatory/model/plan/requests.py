@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from observatory.model.text import line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from observatory.model.retention import Retention
     from observatory.model.task import NewTask
 
@@ -74,11 +76,13 @@ class ResendLetter:
 
     Attributes:
         entry_id: The dead letter.
-        task: The copy, complete with an id of its own.
+        changes: What the copy says otherwise: `type`, `queue`, `priority`, `payload`. All else is locked.
+        id: Id of the copy, made before the first send.
     """
 
     entry_id: str
-    task: NewTask
+    changes: Mapping[str, str]
+    id: str
 
 
 @dataclass(frozen=True, slots=True)

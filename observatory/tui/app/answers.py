@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from observatory.model.dead_letter import DeadLetter
+from observatory.model.task import Task
 from observatory.tui.acting.acting import words_of
 from observatory.tui.commands import run_command
 from observatory.tui.table import Table
@@ -28,7 +30,7 @@ class Answers:
             "screen": lambda asked: app.trail.go(asked.argument, asked.what),
             "back": lambda _: self._back(),
             "clear": lambda _: self._clear(),
-            "send": lambda _: self._send(),
+            "send": lambda asked: self._send(asked.what, edits=asked.argument == "edit"),
             "help": lambda _: self._help(),
             "command-line": lambda asked: self._command_line(asked.argument),
             "context": lambda asked: self._context(asked.argument),
@@ -61,10 +63,11 @@ class Answers:
         if isinstance(asked.what, Table) and asked.what.fields is not None:
             self._app.views.answer(asked.verb, asked.argument, asked.what)
 
-    def _send(self) -> None:
+    def _send(self, like: object, *, edits: bool) -> None:
         from observatory.tui.dialogs.send import SendForm  # noqa: PLC0415 - pydantic is not needed for the first paint
 
-        self._app.push_screen(SendForm(self._app.desk), self._sent)
+        known = like if isinstance(like, Task | DeadLetter) else None
+        self._app.push_screen(SendForm(self._app.desk, known, edits=edits), self._sent)
 
     def _sent(self, report: Report | None) -> None:
         if report is not None:

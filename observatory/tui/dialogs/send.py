@@ -12,10 +12,11 @@ from textual.widgets import Input, Label, TextArea
 from textual.worker import Worker, WorkerState
 
 from observatory.model import wire
+from observatory.model.dead_letter import DeadLetter
 from observatory.model.draft import TaskDraft, sortable_id
 from observatory.model.errors import ObservatoryError, UsageError
-from observatory.model.plan import Consent, Report, SendTask
-from observatory.model.task import SHARED, Priority
+from observatory.model.plan import Consent, Level, Report, ResendLetter, SendTask
+from observatory.model.task import SHARED, Lane, Priority, Task
 from observatory.model.text import line
 from observatory.tui.commands import bindings, verdict
 from observatory.tui.drawing.lines import fit
@@ -38,22 +39,30 @@ _FIELDS = ("type", "to", "ttl", "delay")
 
 
 class SendForm(ModalScreen[Report | None]):
-    """Returns the report of what was sent, or None. A form that is sent twice publishes once: its id is made first."""
+    """Returns the report of what was sent, or None. A form that is sent twice publishes once: its id is made first.
+
+    Args:
+        desk: The desk.
+        like: A task or a dead letter whose fields it begins with.
+        edits: *like* is a dead letter; its edited copy is sent, and then it is put away.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("form")]
     AUTO_FOCUS: ClassVar[str | None] = "#type"
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012 - Textual types it as an instance's
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, like: Task | DeadLetter | None = None, *, edits: bool = False) -> None:
         super().__init__()
         self._desk = desk
+        self._letter = like if edits and isinstance(like, DeadLetter) else None
+        self._began = beginning(like)
         self._task_id = sortable_id(desk.clock)
 
     def compose(self) -> ComposeResult:
         """Lay out the form."""
         queues, types = suggestions(self._desk.shown)
         with Vertical(id="form"):
-            yield Label("Send a task", id="form-title")
+            yield Label("Edit and resend" if self._letter else "Send a task", id="form-title")
             with VerticalScroll(id="fields", can_focus=False):
                 yield from _row("type", "what kind of work", Input(id="type", suggester=_suggest(types), compact=True))
                 yield from _row("to", _hint(queues), Input(id="to", suggester=_suggest(queues), compact=True))
@@ -67,7 +76,14 @@ class SendForm(ModalScreen[Report | None]):
         yield FooterLine()
 
     def on_mount(self) -> None:
-        """Show the entry as it is with nothing typed."""
+        """Begin with what it is like, and show the entry."""
+        began = self._began
+        for name in ("type", "to"):
+            self.query_one(f"#{name}", Input).value = began.get(name, "")
+        self.query_one(TextArea).text = began.get("payload", "")
+        self.query_one(Choice).value = began.get("priority", Priority.NORMAL)
+        for locked in ("ttl", "delay") if self._letter else ():
+            self.query_one(f"#{locked}", Input).disabled = True
         self._refresh_preview()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -132,8 +148,29 @@ class SendForm(ModalScreen[Report | None]):
             self.query_one(Preview).show_problem(f"not sent: {line(words, 300)}")
 
     async def _send(self, task: NewTask) -> None:
-        plan = await self._desk.actions.plan(SendTask(task))
-        self.dismiss(await self._desk.actions.execute(plan, Consent()))
+        actions = self._desk.actions
+        plan = await actions.plan(self._request(task))
+        need = actions.demand(plan)
+        consent: Consent | None = Consent()
+        if plan.items and (need.level is not Level.NONE or self._letter is not None):
+            from observatory.tui.acting.review import Review  # noqa: PLC0415 - rarely needed
+
+            consent = await self.app.push_screen_wait(Review(plan, need, context=self._desk.context))
+        if consent is not None:
+            self.dismiss(await actions.execute(plan, consent))
+
+    def _request(self, task: NewTask) -> SendTask | ResendLetter:
+        if self._letter is None:
+            return SendTask(task)
+        said = {
+            "type": task.type,
+            "queue": task.queue,
+            "priority": str(task.priority),
+            "payload": self.query_one(TextArea).text.strip(),
+        }
+        began = {**self._began, "queue": self._began["to"]}
+        changes = {name: value for name, value in said.items() if value != began[name].strip()}
+        return ResendLetter(self._letter.entry_id, changes, self._task_id)
 
     def _read_form(self) -> NewTask:
         """Read the form.
@@ -152,6 +189,26 @@ class SendForm(ModalScreen[Report | None]):
             id=self._task_id,
             clock=self._desk.clock,
         )
+
+
+def beginning(like: Task | DeadLetter | None) -> dict[str, str]:
+    """Return what the fields of a form begin with that is to be like *like*; nothing for a new task."""
+    if like is None:
+        return {}
+    lane = like.lane if isinstance(like, Task) else _lane_of(like.source)
+    return {
+        "type": line(like.type, 256),
+        "to": lane.queue if lane else "",
+        "priority": str(lane.priority if lane else Priority.NORMAL),
+        "payload": like.payload.decode("utf-8", "replace"),
+    }
+
+
+def _lane_of(stream: str) -> Lane | None:
+    """Return the lane that a stream key names, of whichever bus."""
+    _, tasks, place = stream.rpartition(":tasks:")
+    queue, _, priority = place.rpartition(":")
+    return Lane(queue or SHARED, Priority(priority)) if tasks and priority in set(Priority) else None
 
 
 def suggestions(snapshot: Snapshot) -> tuple[list[str], list[str]]:

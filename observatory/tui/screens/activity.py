@@ -12,6 +12,7 @@ from observatory.tui.acting.acting import words_of
 from observatory.tui.commands import bindings
 from observatory.tui.drawing import format as fmt
 from observatory.tui.rows.alerts import AlertTable
+from observatory.tui.rows.audit import AuditTable, SentTable
 from observatory.tui.rows.events import EventTable
 from observatory.tui.rows.jobs import JobTable
 from observatory.tui.screens.alerting import AlertingScreen
@@ -69,6 +70,8 @@ class Activity(AlertingScreen, ListScreen[Event]):
         """What happened to alerts above what was done."""
         yield AlertTable(self.desk.clock, id="alerts")
         yield JobTable(id="jobs")
+        yield AuditTable(id="audit")
+        yield SentTable(id="sent")
         yield from super().body()
 
     def make_table(self) -> ActivityTable:
@@ -78,6 +81,7 @@ class Activity(AlertingScreen, ListScreen[Event]):
     def begin(self) -> None:
         """Read the newest."""
         self._renewed_ms = 0
+        self._turn(0)
         self.load(Feed(self.desk.source.events, both_ways=False, belongs=is_activity, searched=KEPT))
 
     def steps(self, snapshot: Snapshot) -> Sequence[Step]:
@@ -108,9 +112,31 @@ class Activity(AlertingScreen, ListScreen[Event]):
             self.aside("read the newest changes", self._read_jobs)
 
     async def _read_jobs(self) -> None:
-        table = self.query_one(JobTable)
-        table.set_all(await self.desk.actions.jobs(JOBS))
-        fit_height(table, max(self.size.height // 4, 3))
+        actions = self.desk.actions
+        shown = self._changes()[self._shown]
+        if isinstance(shown, JobTable):
+            shown.set_all(await actions.jobs(JOBS))
+        elif isinstance(shown, AuditTable):
+            shown.set_all(await actions.records(JOBS))
+        elif isinstance(shown, SentTable):
+            shown.set_all(actions.sent())
+        fit_height(shown, max(self.size.height // 4, 3))
+
+    def _changes(self) -> tuple[JobTable | AuditTable | SentTable, ...]:
+        return (self.query_one(JobTable), self.query_one(AuditTable), self.query_one(SentTable))
+
+    def _turn(self, shown: int) -> None:
+        self._shown = shown
+        for place, table in enumerate(self._changes()):
+            table.display = place == shown
+
+    def action_turn(self) -> None:
+        """Show the next of changes, audit, and what was sent to the engine."""
+        focused = self.focused in self._changes()
+        self._turn((self._shown + 1) % len(self._changes()))
+        if focused:
+            self._changes()[self._shown].focus()
+        self._show_jobs()
 
     def action_steer(self, words: str = "") -> None:
         """Pause, resume or cancel the selected job, or give it another rate."""

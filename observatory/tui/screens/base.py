@@ -166,6 +166,17 @@ class DataScreen(Acting):
         """Open the form."""
         self.post_message(self.Asked("send"))
 
+    def action_send_like(self) -> None:
+        """Open the form with the fields of the task under the cursor."""
+        if (like := self.liked()) is not None:
+            self.post_message(self.Asked("send", what=like))
+        else:
+            self.notify("no task with its payload under the cursor", severity="warning", timeout=2, markup=False)
+
+    def liked(self) -> object:
+        """Return the task or dead letter under the cursor, with its payload; None where there is none."""
+        return None
+
     def action_help(self) -> None:
         """Open the help page."""
         self.post_message(self.Asked("help"))

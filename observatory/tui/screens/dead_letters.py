@@ -208,6 +208,22 @@ class DeadLetters(ListScreen[DeadLetter]):
         """Requeue what is meant: a cause, the marked dead letters, or the selected one."""
         self._act(RequeueDeadLetters)
 
+    def liked(self) -> DeadLetter | None:
+        """The selected dead letter."""
+        return self.table.selected
+
+    def action_edit(self) -> None:
+        """Open the form with the selected dead letter, to send a copy of it."""
+        if (letter := self.table.selected) is not None:
+            self.aside("read the dead letter", partial(self._edit, letter))
+
+    async def _edit(self, letter: DeadLetter) -> None:
+        # In the list long payloads are cut; a copy needs all of it.
+        bus, tasks, _ = letter.source.partition(":tasks:")
+        row = await self.desk.source.entry(f"{bus}{tasks}dlq", letter.entry_id) if tasks else None
+        whole = row.item if row is not None and isinstance(row.item, DeadLetter) else letter
+        self.post_message(self.Asked("send", "edit", replace(whole, entry_id=letter.entry_id)))
+
     def action_trash(self) -> None:
         """Put what is meant into the trash."""
         self._act(TrashLetters)

@@ -115,6 +115,11 @@ class Lanes(DataScreen):
         elif panel is self.entries:
             self.query_one(PayloadPane).focus()
 
+    def liked(self) -> object:
+        """The entry under the cursor."""
+        row = self.entries.selected
+        return row.item if row is not None and self._stream else None
+
     def action_pause(self, time: str = "") -> None:
         """Pause the opened lane or the one under the cursor for a while, or let it go on."""
         row = self.query_one(AllLanes).selected

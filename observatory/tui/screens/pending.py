@@ -101,6 +101,10 @@ class Pending(ListScreen[PendingRow]):
         if not row.gone:
             self.aside("read the payload of a pending entry", partial(self._read_entry, row))
 
+    def liked(self) -> object:
+        """The entry that is held, once it is read."""
+        return self._entry.item if self._entry is not None else None
+
     def traced(self) -> str:
         """The task that is held."""
         row = self.table.selected
