@@ -121,7 +121,8 @@ async def test_a_dead_letter_is_edited_and_its_copy_sent(bus_cli: Cli, raw: redi
         await hands.press("e", "Edit and resend")
         await hands.press(f"{F1}{CTRL_S}", "priority (decides who does it, and when): high → critical")
         await hands.press(f"{RIGHT}\r", "resend: 1 of 1 done")
-        ((_, copy),) = raw.xrange("cortex:tasks:critical")  # type: ignore[misc]
+        rows: Any = raw.xrange("cortex:tasks:critical")
+        ((_, copy),) = rows
         assert (copy[b"type"], copy[b"payload"], copy[b"copy_of"]) == (b"deploy", b"{}", b"Valu-0")
         assert (raw.xlen(DLQ), raw.xlen("cortex:tasks:trash")) == (0, 1)
         await hands.agree("z", "Restore 1 dead letter on", "restore: 1 of 1 done")
