@@ -111,7 +111,7 @@ class Bus(TalkCalls, ReadCalls, MoveCalls):
             many_inboxes: This process reads very many mailboxes, up to 20,000: whoever sends by the bus client rings,
                 and only where it rang is read; what others add is found within a second.
             fallback: Address of a gateway that is used while the engine cannot be reached: what is published, sent or
-                asked, and workers, go that way then, and come back. Mailboxes are read at the engine only.
+                asked, workers and inboxes go that way then, and come back.
 
         Raises:
             UsageError: *url*, *prefix* or *fallback* cannot be one, or an outbox is wanted beside a fallback.

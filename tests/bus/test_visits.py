@@ -16,6 +16,8 @@ from observatory.model.ticket import TicketKind, TicketStatus
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from observatory.bus.tasks.delivery import Delivery
+
 
 pytestmark = pytest.mark.everywhere(make="valkey")
 
@@ -80,7 +82,7 @@ async def test_an_agent_works_without_staying(bus: Bus) -> None:
     visits = Visits(bus)
     try:
         idents = [(await bus.publish("work", {"n": number}, queue="coding")).id for number in range(8)]
-        taken = []
+        taken: list[Delivery] = []
         async with asyncio.timeout(20):
             while len(taken) < len(idents):
                 taken += await visits.take("pink", ("coding",), 3)

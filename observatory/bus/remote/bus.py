@@ -189,6 +189,11 @@ class RemoteBus(Bus):
         outcome = SendOutcome.DUPLICATE if status == 200 else SendOutcome.SENT
         return Sent(message.id, message.to, outcome, "", bool(said["known"]))
 
+    @property
+    def postman(self) -> RemotePostman:
+        """Who reads mailboxes through the gateway."""
+        return self._postman
+
     def inbox(self, agent: str, *, window: int = WINDOW, lease_s: float = MAIL_LEASE_S) -> Inbox:
         """Return the mailbox of a local agent, to iterate over; each message waits for `ack`."""
         check_agent("agent", agent)

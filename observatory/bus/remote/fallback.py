@@ -13,8 +13,12 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from observatory.bus.client import Bus
+from observatory.bus.links.link import DEADLINE_S
 from observatory.bus.payloads.blobs import most_bytes, stowed
 from observatory.bus.payloads.payload import Payload, written
+from observatory.bus.remote.moving import MovingInbox, MovingPostman
+from observatory.bus.talk.mail import WINDOW, check_agent
+from observatory.bus.talk.postman import LEASE_S as MAIL_LEASE_S
 from observatory.bus.talk.requests import TIMEOUT_S
 from observatory.bus.tasks.worker import WorkerStats
 from observatory.model.errors import BusError, BusUnreachableError
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from observatory.bus.payloads.blobs import BlobStore
     from observatory.bus.remote.bus import RemoteBus
     from observatory.bus.talk.broadcasts import Told
-    from observatory.bus.talk.mail import Sent
+    from observatory.bus.talk.mail import Inbox, Sent
     from observatory.bus.tasks.calls import CancelOutcome
     from observatory.bus.tasks.handlers import Handler
     from observatory.bus.tasks.outbox import Order
@@ -55,8 +59,6 @@ log = logging.getLogger(__name__)
 class FallbackBus(Bus):
     """A bus that is reached through a gateway while its engine is out of reach; see `Bus.connect`.
 
-    Mailboxes are read at the engine only: an inbox pauses while that is away.
-
     Args:
         partitions: The parts of the bus.
         name: Who we are.
@@ -80,6 +82,8 @@ class FallbackBus(Bus):
         self._far = far
         self._probing: asyncio.Task[None] | None = None
         self._turned = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._postman = MovingPostman(self, lambda agent: self._mail_of(agent).postman, far.postman)
 
     @property
     def is_far(self) -> bool:
@@ -91,11 +95,23 @@ class FallbackBus(Bus):
         """How the link that is used stands now."""
         return self._far.link if self.is_far else super().link
 
+    async def open(self, *, deadline_s: float = DEADLINE_S) -> None:
+        """Reach the engine, or the gateway, once.
+
+        Raises:
+            BusUnreachableError: Neither answers.
+        """
+        await super().open(deadline_s=deadline_s)
+        self._watching = asyncio.create_task(self._watch(), name="observatory-fallback")
+
     async def close(self) -> None:
         """Send what is under way, then close every connection."""
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.wait({self._probing})
+        await self._postman.close()
+        helpers = {task for task in (self._probing, self._watching) if task is not None}
+        for task in helpers:
+            task.cancel()
+        if helpers:
+            await asyncio.wait(helpers)
         await super().close()
         await self._far.close()
 
@@ -151,6 +167,12 @@ class FallbackBus(Bus):
     async def post(self, message: NewMessage) -> Sent:
         """Send one message that is complete with its id; see `send_message`."""
         return await self._either(lambda: super(FallbackBus, self).post(message), lambda: self._far.post(message))
+
+    def inbox(self, agent: str, *, window: int = WINDOW, lease_s: float = MAIL_LEASE_S) -> Inbox:
+        """Return the mailbox of a local agent, to iterate over; each message waits for `ack`."""
+        check_agent("agent", agent)
+        stream = self.partitions.of(agent).keys.mailbox(agent)
+        return MovingInbox(self._postman, stream, agent, window, lease_s, blobs=self.blobs)
 
     async def broadcast(
         self,
@@ -223,6 +245,17 @@ class FallbackBus(Bus):
             log.warning("the engine is out of reach (%s): through the gateway until it is back", problem)
             self._probing = asyncio.create_task(self._probe(), name="observatory-fallback")
             self._turn()
+
+    async def _watch(self) -> None:
+        """Turn away from an engine that stays lost, also where nothing is sent that would find out."""
+        lost_for = 0.0
+        while True:
+            await asyncio.sleep(PROBE_S / 2)
+            lost_for = lost_for + PROBE_S / 2 if super().link.state is LinkState.LOST else 0.0
+            if lost_for >= NEAR_S and not self.is_far:
+                with contextlib.suppress(BusError):
+                    await self._far.open()
+                    self._turn_away(BusUnreachableError(super().link.reason))
 
     async def _probe(self) -> None:
         """Use the engine again as soon as it answers."""

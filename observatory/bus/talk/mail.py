@@ -149,6 +149,11 @@ class Mail:
         self._outgoing = Batcher(self._send)
         self._postman = postman or Postman(link, clock, consumer)
 
+    @property
+    def postman(self) -> Postman:
+        """Who reads the mailboxes."""
+        return self._postman
+
     async def send(
         self,
         agent: str,

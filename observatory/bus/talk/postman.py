@@ -120,6 +120,11 @@ class Postman:
         with contextlib.suppress(BusError):
             await self._link.call("leave", (GROUP, self.consumer), (box.stream,), deadline_s=_CLOSE_DEADLINE_S)
 
+    def let_go(self, box: Inbox) -> None:
+        """Read *box* no more, without a word to the engine, which is out of reach: what it holds stays pending."""
+        self._boxes.pop(box.stream, None)
+        self.changed()
+
     async def settle(self, letter: Letter, stream: str, what: What) -> str:
         """Apply *what* to a message; calls made at once share round trips. Returns the word of the script."""
         return await self._settling.submit((letter, stream, what))

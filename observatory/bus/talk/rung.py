@@ -64,6 +64,12 @@ class RungPostman(Postman):
             self._bell.unlisten(box.agent, self._rang)
         await super().part(box)
 
+    def let_go(self, box: Inbox) -> None:
+        """Read *box* no more, without a word to the engine."""
+        if self._streams.pop(box.agent, None) is not None:
+            self._bell.unlisten(box.agent, self._rang)
+        super().let_go(box)
+
     def ring(self, stream: str) -> None:
         """Say that there may be something new in the mailbox *stream*."""
         if stream in self._boxes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +14,7 @@ from observatory.demo.proxy import Proxy
 from observatory.model.errors import BusUnreachableError, UsageError
 from observatory.model.snapshot import LinkState
 from observatory.model.task import NewTask, Task, TaskState
+from observatory.model.ticket import TicketStatus
 from tests.conftest import eventually
 from tests.edge.gateway.conftest import Rig, gateway_on
 from tests.rigs import free_ports
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from observatory.bus.remote.fallback import FallbackBus
+    from observatory.bus.talk.mail import Letter
 
 
 @asynccontextmanager
@@ -121,6 +124,41 @@ async def test_a_worker_goes_on_through_the_gateway_and_back(bus_url: str, bus: 
         worker.stop()
         await running
         assert done == ["near", "far", "back"]
+
+
+async def test_an_inbox_goes_on_through_the_gateway_and_back(bus_url: str, bus: Bus, soak: bool) -> None:
+    """Each message is read once, and what was in hand when the way changed is acknowledged by the other way."""
+    read: list[Letter] = []
+
+    async with two_ways(bus_url) as (agent, proxy, _):
+        inbox = agent.inbox("pink")
+
+        async def reading() -> None:
+            with contextlib.suppress(StopAsyncIteration):
+                while True:
+                    read.append(await anext(inbox))
+
+        task = asyncio.create_task(reading())
+        await bus.send_message("pink", "1", id="near")
+        await eventually(lambda: len(read) == 1)
+        proxy.cut()
+        await eventually(lambda: agent.is_far, timeout=20)
+        await bus.send_message("pink", "2", id="far")
+        await bus.send_message("pink", "3", id="held")
+        await eventually(lambda: len(read) == 3, timeout=20)
+        assert await read[1].ack()
+        if soak:
+            assert await read[0].ack(), "the gateway has it once the lease of the first reader is over"
+        proxy.restore()
+        await eventually(lambda: not agent.is_far, timeout=20)
+        await bus.send_message("pink", "4", id="back")
+        await eventually(lambda: len(read) == 4, timeout=20)
+        assert [await read[number].ack() for number in (0, 2, 3)] == [True, True, True]
+        assert [letter.id for letter in read] == ["near", "far", "held", "back"]
+        task.cancel()
+        await asyncio.wait([task])
+        for letter in read:
+            assert (await bus.tickets(letter.id))[0].status is TicketStatus.ACKNOWLEDGED
 
 
 async def test_a_client_may_begin_through_the_gateway(bus_url: str) -> None:
