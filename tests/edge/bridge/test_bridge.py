@@ -22,6 +22,7 @@ from observatory.edge.bridge.upstream import Upstream
 from observatory.model.errors import SettingsError
 from tests.conftest import eventually
 from tests.edge.bridge.conftest import OldAgent, OldServer, bridging
+from tests.edge.processes import process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -165,24 +166,23 @@ async def test_a_bridge_that_is_killed_loses_nothing(bus: Bus, bus_url: str, old
     environment = {**os.environ, "OBSERVATORY_URL": bus_url}
     async with agents("http://127.0.0.1:1", "pink", "harold") as (pink, harold):
         for life in range(lives):
-            process = await asyncio.create_subprocess_exec(
-                *command, "--upstream", old_server.url, env=environment, stderr=asyncio.subprocess.PIPE
-            )
-            assert process.stderr is not None
-            said = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
-            found = re.search(r":(\d+) in front of", said)
-            assert found is not None, said
-            for one in (pink, harold):
-                one.client.base_url = httpx.URL(f"http://127.0.0.1:{found[1]}")
-            await bus.sides.want("pink", rng.choice([Side.OLD, Side.POLLING]))
-            for number in range(6 * life, 6 * life + 6):
-                await harold.send("pink", number)
-                await pink.poll()
-            await asyncio.sleep(rng.uniform(0, 0.6))
-            if life == lives - 1:
-                await eventually(lambda: _complete(pink, 6 * lives), timeout=30)
-            process.send_signal(signal.SIGINT if life == lives - 1 else signal.SIGKILL)
-            assert await process.wait() == (130 if life == lives - 1 else -signal.SIGKILL)
+            started = process(*command, "--upstream", old_server.url, env=environment, stderr=asyncio.subprocess.PIPE)
+            async with started as bridge:
+                assert bridge.stderr is not None
+                said = (await asyncio.wait_for(bridge.stderr.readline(), 30)).decode()
+                found = re.search(r":(\d+) in front of", said)
+                assert found is not None, said
+                for one in (pink, harold):
+                    one.client.base_url = httpx.URL(f"http://127.0.0.1:{found[1]}")
+                await bus.sides.want("pink", rng.choice([Side.OLD, Side.POLLING]))
+                for number in range(6 * life, 6 * life + 6):
+                    await harold.send("pink", number)
+                    await pink.poll()
+                await asyncio.sleep(rng.uniform(0, 0.6))
+                if life == lives - 1:
+                    await eventually(lambda: _complete(pink, 6 * lives), timeout=30)
+                    bridge.send_signal(signal.SIGINT)
+                    assert await bridge.wait() == 130
     first = list(dict.fromkeys(pink.got))
     assert first == list(range(6 * lives))
 

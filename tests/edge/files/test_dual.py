@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ from observatory.edge.files.dual import Writer
 from observatory.edge.files.importer import Importer
 from tests.conftest import eventually
 from tests.edge.files.conftest import compared, lines, moved, write
+from tests.edge.processes import process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,14 +119,12 @@ async def test_both_directions_survive_being_killed(bus: Bus, bus_url: str, tmp_
     count = 0
     for _ in range(12 if soak else 3):
         before = (await journal.state()).imported
-        process = await asyncio.create_subprocess_exec(*command, env=environment)
-        for number in range(count, count + 20):
-            await bus.broadcast(f"new {number}", type="note")
-            write(log, [f"old|{1_770_000_000 + number}|note|old {number}"], mode="a")
-        count += 20
-        await _grown(journal, before)
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        async with process(*command, env=environment):
+            for number in range(count, count + 20):
+                await bus.broadcast(f"new {number}", type="note")
+                write(log, [f"old|{1_770_000_000 + number}|note|old {number}"], mode="a")
+            count += 20
+            await _grown(journal, before)
     await settled(Writer(journal, log), Importer(journal, [log]))
     started = int(log.read_text().count("|new "))
     for held in (log.read_text().splitlines(), await moved(journal)):

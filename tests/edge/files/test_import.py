@@ -7,7 +7,6 @@ import contextlib
 import gzip
 import os
 import shutil
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from observatory.model.message import Broadcast
 from observatory.model.wire import MAX_PAYLOAD, rfc3339
 from tests.conftest import eventually
 from tests.edge.files.conftest import compared, imported, lines, moved, write
+from tests.edge.processes import process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,13 +62,11 @@ async def test_an_import_that_is_killed_twice_ends_exact(
     command = [sys.executable, "-m", "observatory", "migrate", "files", "import", str(log), "--journal", "old"]
     environment = {**os.environ, "OBSERVATORY_URL": bus_url}
     for share in (0.2, 0.6):
-        process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.DEVNULL)
-        await eventually(lambda share=share: plain.xlen(journal.stream) > share * count, timeout=120)  # type: ignore[misc]
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        async with process(*command, env=environment, stderr=asyncio.subprocess.DEVNULL):
+            await eventually(lambda share=share: plain.xlen(journal.stream) > share * count, timeout=120)  # type: ignore[misc]
     assert plain.xlen(journal.stream) < count
-    process = await asyncio.create_subprocess_exec(*command, env=environment)
-    assert await process.wait() == 0
+    async with process(*command, env=environment) as last:
+        assert await last.wait() == 0
     found = await compared(journal, log)
     assert (found.is_exact, found.lines, found.entries, found.aside) == (True, count, count - 20, 20)
     assert found.unread == 0

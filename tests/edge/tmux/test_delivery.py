@@ -17,6 +17,7 @@ from observatory.model.dead_letter import Reason
 from observatory.model.message import Message
 from observatory.model.terminal import MOST_IN_LINE, typed
 from tests.conftest import eventually
+from tests.edge.processes import process
 from tests.edge.tmux.conftest import KINDS, PLAIN, Tmux, delivering
 
 if TYPE_CHECKING:
@@ -107,11 +108,9 @@ async def test_a_deliverer_that_is_killed_types_nothing_twice(
         lives += 1
         assert lives < 100
         had = len(tmux.read("harold"))
-        process = await asyncio.create_subprocess_exec(*command, "--url", _url(bus), stdout=asyncio.subprocess.DEVNULL)
-        await _progress(plain, tmux, had + 2, len(texts))
-        await asyncio.sleep(rng.uniform(0, 0.2))
-        process.kill()
-        await process.wait()
+        async with process(*command, "--url", _url(bus), stdout=asyncio.subprocess.DEVNULL):
+            await _progress(plain, tmux, had + 2, len(texts))
+            await asyncio.sleep(rng.uniform(0, 0.2))
     assert lives > 2
     assert tmux.read("harold") == expected("plain", bus.name, texts)
 
