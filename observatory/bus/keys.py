@@ -140,7 +140,7 @@ class Keys:
 
     @property
     def recorder(self) -> str:
-        """Lease of the one recorder: token, with an expiry."""
+        """Hash with the lease of the one recorder: whose token, and until when."""
         return f"{self.prefix}:history:recorder"
 
     @property

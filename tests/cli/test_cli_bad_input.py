@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://localhost:6379", "redis://host:notaport"])
+@pytest.mark.parametrize("url", ["nonsense", "ftp://localhost:6379", "redis://host:notaport"])
 def test_a_wrong_url_is_a_usage_error(cli: Cli, url: str) -> None:
     """An address that cannot name a bus is refused before anything is connected."""
     cli("status", "--url", url).refused(2, "observatory: ")

@@ -35,9 +35,8 @@ _TYPES: Final = (
         r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|sides|cursors|durable|(dedupe|density|keyframes|task):.+",
         "hash",
     ),
-    (r"journal:[^:]+:(state|echoes)|job:.+|gateway:keys|history|bookmarks|notes", "hash"),
+    (r"journal:[^:]+:(state|echoes)|job:.+|gateway:keys|history(:recorder)?|bookmarks|notes", "hash"),
     (r"tasks:queues|tasks:cancelled", "set"),
-    (r"history:recorder", "string"),
 )
 """Key names behind the prefix, and the type that each must have; lanes are streams besides."""
 

@@ -2,11 +2,13 @@
 -- Returns 1 if it is ours, and 0 if it is another's.
 
 local key = PREFIX .. ':history:recorder'
-local holder = redis.call('GET', key)
-if holder and holder ~= ARGV[2] then return 0 end
+local held = redis.call('HMGET', key, 'token', 'until')
+local ours = held[1] == ARGV[2]
+if held[1] and not ours and tonumber(held[2]) > NOW then return 0 end
 if tonumber(ARGV[3]) > 0 then
-  redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
-elseif holder then
-  redis.call('DEL', key)
+  redis.call('HSET', key, 'token', ARGV[2], 'until', text(NOW + ARGV[3]))
+  redis.call('PEXPIRE', key, ARGV[3])
+elseif ours then
+  redis.call('UNLINK', key)
 end
 return 1
