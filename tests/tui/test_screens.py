@@ -442,3 +442,17 @@ async def test_a_cause_is_noted_about_and_letters_are_grouped_by_another_key(tmp
         assert len(causes.rows) == len({row.title for row in causes.rows})
         await pilot.press("colon", *"group-by", "space", *"colour", "enter")
         await eventually(lambda: any("colour" in words for words in toasts(app)))
+
+
+async def test_on_a_small_screen_the_causes_have_all_of_it(tmp_path: Path) -> None:
+    """At 80x24 `o` shows every cause that fits below the heading, and the letters again afterwards."""
+    app, _, _ = seed.make_app(seed.swarm(), folder=tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        await eventually(lambda: isinstance(app.screen, DeadLetters) and app.screen.query_one(CauseList).rows)
+        causes = app.screen.query_one(CauseList)
+        await pilot.press("o")
+        await eventually(lambda: causes.size.height > len(causes.rows) + 2)
+        assert all(row.title[:12] in text_of(causes) for row in causes.rows)
+        await pilot.press("o")
+        await eventually(lambda: not causes.display or causes.size.height < 8)

@@ -16,7 +16,7 @@ from observatory.tui.drawing.drawn import Drawn
 from observatory.tui.screens.base import DataScreen
 from observatory.tui.table import Column, Feed, Loader, Table, View
 from observatory.tui.table.columns import layout, ordered
-from observatory.tui.table.pages import HELD, PAGE, SEARCHED
+from observatory.tui.table.pages import HELD, PAGE, SEARCHED, Window
 from tests.conftest import eventually
 from tests.tui import seed
 from tests.tui.test_app import screen_text, settled, text_of
@@ -411,3 +411,22 @@ def test_what_is_unknown_stands_last_in_both_directions(rows: list[int | None], 
     found = ordered(rows, column, descending=descending)
     known = [row for row in rows if row is not None]
     assert found == sorted(known, reverse=descending) + [None] * (len(rows) - len(known))
+
+
+async def test_a_list_that_is_read_from_its_beginning_is_renewed_from_there() -> None:
+    """Scrolled far down, such a list is not read on from a row that an older search found, but searched anew."""
+    asked: list[Ask] = []
+
+    async def read(ask: Ask) -> Page[str]:
+        asked.append(ask)
+        start = int(ask.cursor) + 1 if ask.cursor else 0
+        names = [str(number) for number in range(start, min(start + ask.limit, 1_000))]
+        return Page(tuple(names), names[-1] if len(names) == ask.limit else None, 1_000)
+
+    window = Window(Feed(read, both_ways=False), lambda name: name)
+    await window.begin()
+    await window.further()
+    rows = window.rows
+    await window.renew(300, 340)
+    assert not asked[-1].cursor
+    assert window.rows == rows

@@ -150,6 +150,10 @@ class ObservatoryApp(OrderedKeys, CrashReporting, Looks):
         if event.generation != self._generation:
             return
         desk, before = self.desk, self.desk.situation()
+        if desk.arrived is None:
+            self.run_worker(
+                self.trail.load_others(), name="screens", exit_on_error=False, description="load the other screens"
+            )
         desk.latest, desk.arrived = event.snapshot, desk.clock.monotonic()
         if not desk.frozen:
             desk.shown = event.snapshot

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from textual.screen import Screen
@@ -40,6 +42,11 @@ class Trail:
         start = last if last in SCREENS else FIRST
         self._app.desk.views[:] = dict.fromkeys((FIRST, start))
         self._app.switch_mode(start)
+
+    async def load_others(self) -> None:
+        """Load the modules of all screens beside the keys, so that no first visit waits for a disk."""
+        for module, _ in SCREENS.values():
+            await asyncio.to_thread(import_module, f"observatory.tui.screens.{module}")
 
     async def begin_anew(self) -> None:
         """Let go of every screen, and begin with new ones on the desk that the app has now."""

@@ -48,8 +48,8 @@ def _columns(clock: Clock) -> tuple[Column[DeadLetter], ...]:
         Column("reason", lambda row, _: (line(row.reason, 32), "error"), 10, wide=11, key=lambda row: row.reason),
         Column("type", _type, 11, wide=18, key=lambda row: row.type or None),
         Column("tries", _tries, 5, 2, align="right", key=lambda row: row.attempts),
-        Column("from", _source, 13, 3, wide=20, key=lambda row: row.source),
-        Column("error", lambda row, _: (line(row.error, 400) or fmt.NONE, "text"), 24, 1, grow=1),
+        Column("from", _source, 13, 3, wide=20, grow=1, most=28, key=lambda row: row.source),
+        Column("error", lambda row, _: (line(row.error, 400) or fmt.NONE, "text"), 24, 1, grow=3),
     )
 
 

@@ -55,7 +55,7 @@ def _columns(clock: Clock) -> tuple[Column[TaskRow], ...]:
         Column("agent", lambda row, _: (line(row.agent, 40) or fmt.NONE, "text"), 9, 1, wide=14,
                key=lambda row: row.agent or None),
         Column("try", _attempt, 3, 6, align="right", key=lambda row: row.attempt),
-        Column("lane", lambda row, _: (short_lane(row.stream) or fmt.UNKNOWN, "muted"), 13, 3, wide=18,
+        Column("lane", lambda row, _: (short_lane(row.stream) or fmt.UNKNOWN, "muted"), 13, 3, wide=18, grow=1, most=28,
                key=lambda row: row.stream or None),
         Column("newest", _newest, 14, 4, grow=1, most=60, key=lambda row: row.what),
     )  # fmt: skip

@@ -112,6 +112,7 @@ class DeadLetters(ListScreen[DeadLetter]):
         causes = self.query_one(CauseList)
         there = self.focused is causes
         self.set_class(not there, "-causes")
+        self._fit_causes()
         (self.table if there else causes).focus()
 
     def action_group_by(self, text: str = "") -> None:
@@ -156,10 +157,19 @@ class DeadLetters(ListScreen[DeadLetter]):
         if text is not None:
             self.aside(f"note about {ident}", write, writes=True)
 
+    def _fit_causes(self) -> None:
+        """Give the causes the lines they need; alone on a small screen they have all of it."""
+        causes = self.query_one(CauseList)
+        if self.has_class("-causes") and self.has_class("-short"):
+            causes.styles.height = None
+        else:
+            fit_height(causes, max(self.size.height // 5, 2))
+
     def _show_cause(self, cause: Cause | None) -> None:
         """Show the letters of *cause*, or all of them."""
         self._cause = cause
         self.remove_class("-causes")
+        self._fit_causes()
         note = self.query_one(CauseList).notes.get(cause.id) if cause is not None else None
         of = f"of {cause.title}" if cause is not None else ""
         self.table.tell(f"{of}  {note_words(note)}" if note is not None else of)
@@ -201,8 +211,7 @@ class DeadLetters(ListScreen[DeadLetter]):
         table.say(partial_words, "warning")
         table.set_all(found.table().causes)
         table.look()
-        if not self.has_class("-causes") or not self.has_class("-short"):
-            fit_height(table, max(self.size.height // 5, 2))
+        self._fit_causes()
 
     def action_requeue(self) -> None:
         """Requeue what is meant: a cause, the marked dead letters, or the selected one."""

@@ -132,8 +132,11 @@ class Window(Generic[RowT]):
         self.place = 0 if not self.more_above else None if before is None else max(before - len(fresh), 0)
 
     async def renew(self, first: int, last: int) -> None:
-        """Read again what lies between two indexes of `rows`, and keep what follows if it still does."""
-        start = max(first - PAGE // 4, 0)
+        """Read again what lies between two indexes of `rows`, and keep what follows if it still does.
+
+        A list that can only be read from its beginning is read from there: it is new only as a whole.
+        """
+        start = max(first - PAGE // 4, 0) if self._feed.both_ways else 0
         at_top = start == 0 and not self.more_above
         limit = last - start + 1 + PAGE // 4
         ask = Ask(limit=limit) if at_top else Ask(self._key(self.rows[start]), inclusive=True, limit=limit)
