@@ -245,6 +245,23 @@ async def test_who_was_away_for_too_long_does_nothing_any_more(bus: Bus, plain: 
     assert sorted(filter(None, outcomes)) == ["done", "done", "failed"]
 
 
+async def test_who_dies_between_a_step_and_its_checkpoint_has_done_it_once(bus: Bus, plain: redis.Redis) -> None:
+    """What was moved and not yet written down as passed is not moved again, and is reported as done."""
+    fill(plain, 10)
+    actions = BusActions(bus)
+    plan = await actions.plan(EVERYTHING)
+    await bus.moves.journal.open(plan, "ann", "dlq")
+    holding = await bus.moves.journal.hold(plan.id, "who dies")
+    moved = await bus.moves.step("requeue", Stamp(plan.id, holding.token, "ann"), {}, plan.items[:6])
+    abandon(plain, plan.id)
+    report = await actions.resume(plan.id)
+    assert (len(report.done), report.skipped) == (10, ())
+    assert report.entries[:6] == tuple(one.entry for one in moved)
+    assert tasks_in(plain, HIGH) == [f"t-{number}" for number in range(10)]
+    job = await only_job(actions)
+    assert (job.done, job.skipped) == (10, 0)
+
+
 async def test_the_same_step_of_an_older_executor_is_refused(bus: Bus, plain: redis.Redis) -> None:
     """A step with an old fencing token changes nothing, however late it arrives."""
     fill(plain, 2)

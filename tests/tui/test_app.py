@@ -631,3 +631,25 @@ async def test_requeue_of_one_mark_leaves_the_row_under_the_cursor(tmp_path: Pat
         await pilot.press("space", "R")
         await eventually(lambda: bool(actions.executed))
         assert actions.requests == [RequeueDeadLetters(Selector((seed.dead_letters()[0].entry_id,)))]
+
+
+async def test_writing_is_allowed_for_a_while_with_a_countdown(tmp_path: Path) -> None:
+    """`:write on 15m` on a read-only bus: the status line counts down, R works; when the time is over it does not."""
+    app, _, actions = seed.make_app(seed.swarm(), folder=tmp_path, read_only=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        assert "READ-ONLY" in screen_text(app)
+        await pilot.press("4")
+        await eventually(lambda: app.screen.query(DeadLetterList) and app.screen.query_one(DeadLetterList).rows)
+        await pilot.press("R")
+        await settled(pilot)
+        assert actions.executed == []
+        await pilot.press("colon", *"write on 15m", "enter")
+        await eventually(lambda: "WRITE 15:00" in screen_text(app))
+        await pilot.press("R")
+        await eventually(lambda: actions.executed)
+        actions.armed_s = None
+        await eventually(lambda: "READ-ONLY" in screen_text(app))
+        await pilot.press("R")
+        await settled(pilot)
+        assert len(actions.executed) == 1
