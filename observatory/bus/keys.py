@@ -129,6 +129,11 @@ class Keys:
         return f"{self.prefix}:tasks:paused"
 
     @property
+    def closed(self) -> str:
+        """Hash of lanes that are drained: stream → end time in ms of server time, 0 for none."""
+        return f"{self.prefix}:tasks:closed"
+
+    @property
     def retention(self) -> str:
         """Hash of what the bus keeps: bound → value; what it does not say is at its default."""
         return f"{self.prefix}:retention"

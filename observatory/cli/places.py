@@ -31,6 +31,11 @@ def register(verbs: Verbs) -> None:
     pause.add_argument("--for", dest="time", default="", metavar="TIME", help="until it goes on by itself, as in 10m")
     resume = add_verb(verbs, "resume", run_resume, summary="let paused lanes, groups and agents go on", details=AGREE)
     resume.add_argument("places", nargs="+", metavar="PLACE", help=PLACES)
+    drain = add_verb(verbs, "drain", run_drain, summary="close lanes to new work, to be worked off", details=AGREE)
+    drain.add_argument("places", nargs="+", metavar="LANE", help="lanes: high, coding:low")
+    drain.add_argument("--for", dest="time", default="", metavar="TIME", help="until they open again, as in 10m")
+    reopen = add_verb(verbs, "reopen", run_reopen, summary="let drained lanes take new work again", details=AGREE)
+    reopen.add_argument("places", nargs="+", metavar="LANE", help="lanes: high, coding:low")
     tell = add_verb(verbs, "tell", run_tell, summary="send a message to an agent, or tell all", details=AGREE)
     tell.add_argument("agent", metavar="AGENT", help="whom it is for; `all` for every agent")
     tell.add_argument("text", metavar="TEXT", help="what it says")
@@ -54,7 +59,7 @@ def register(verbs: Verbs) -> None:
         ("--mailbox-bytes", "bytes of one mailbox"),
     ):
         bounds.add_argument(flag, type=int, default=None, metavar="N", help=f"{what}; 0 for no bound")
-    for parser in (pause, resume, tell, reset, remove, bounds):
+    for parser in (pause, resume, drain, reopen, tell, reset, remove, bounds):
         add_plan_flags(parser)
 
 
@@ -62,13 +67,33 @@ def run_pause(args: argparse.Namespace) -> int:
     """Pause places."""
     from observatory.model.plan import PauseLanes
 
-    seconds = None
-    if args.time:
-        try:
-            seconds = duration_s(args.time)
-        except ValueError as error:
-            raise UsageError(f"--for: {error}", "as in 90, 30s, 5m, 1h30m") from None
-    return run_request(args, PauseLanes(tuple(args.places), seconds))
+    return run_request(args, PauseLanes(tuple(args.places), _seconds(args.time)))
+
+
+def run_drain(args: argparse.Namespace) -> int:
+    """Close lanes to new work."""
+    from observatory.model.plan import DrainLanes
+
+    return run_request(args, DrainLanes(tuple(args.places), _seconds(args.time)))
+
+
+def run_reopen(args: argparse.Namespace) -> int:
+    """Open lanes again."""
+    from observatory.model.plan import ReopenLanes
+
+    return run_request(args, ReopenLanes(tuple(args.places)))
+
+
+def _seconds(time: str) -> float | None:
+    """Read `--for`; None where it is not given.
+
+    Raises:
+        UsageError: It is no time.
+    """
+    try:
+        return duration_s(time) if time else None
+    except ValueError as error:
+        raise UsageError(f"--for: {error}", "as in 90, 30s, 5m, 1h30m") from None
 
 
 def run_resume(args: argparse.Namespace) -> int:

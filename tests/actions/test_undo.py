@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from observatory.actions import BusActions
-from observatory.model.errors import UsageError
+from observatory.model.errors import BusError, UsageError
 from observatory.model.plan import (
     BuryPending,
     CancelTasks,
     ClaimPending,
     Consent,
     Counts,
+    DrainLanes,
     PauseLanes,
     Plan,
     PurgeTrash,
@@ -249,6 +250,25 @@ async def test_pauses_are_undone(bus: Bus, plain: redis.Redis) -> None:
     assert plain.hgetall("cortex:tasks:paused") == ends
     await undo(bus, first.plan)
     assert plain.hlen("cortex:tasks:paused") == 0
+
+
+async def test_a_drained_lane_takes_nothing_new_until_it_is_opened(bus: Bus, plain: redis.Redis) -> None:
+    """Publishers are refused with the reason, other lanes take work, and dead letters still come back."""
+    dead = bury(plain, "t-1")
+    drained = await do(bus, DrainLanes(("high",), 600))
+    with pytest.raises(BusError, match="drained"):
+        await bus.publish("x", priority="high")
+    await bus.publish("x", priority="low")
+    await do(bus, RequeueDeadLetters(Selector((dead,))))
+    assert plain.xlen(HIGH) == 1
+    await undo(bus, drained.plan)
+    await bus.publish("x", priority="high")
+    assert plain.xlen(HIGH) == 2
+    await do(bus, DrainLanes(("high",), 0.01))
+    await asyncio.sleep(0.02)
+    await bus.publish("x", priority="high")
+    with pytest.raises(UsageError, match="cannot be drained"):
+        await BusActions(bus).plan(DrainLanes(("@pink",)))
 
 
 async def test_an_agent_that_is_left_in_peace_takes_nothing(bus: Bus) -> None:

@@ -217,7 +217,7 @@ VERBS = (
     ("resend", "1-1", "--type", "x"), ("cancel", "t-1"), ("claim", "t-1"), ("reassign", "pink"),
     ("dead-letter", "t-1", "--error", "x"), ("pause", "high"), ("resume", "high"), ("tell", "pink", "hello"),
     ("reset-group", "high", "workers", "start"), ("remove-consumer", "x"), ("bounds", "--dead-days", "1"),
-    ("undo", "j"),
+    ("undo", "j"), ("drain", "high"), ("reopen", "high"),
 )  # fmt: skip
 """Every verb that plans a change."""
 

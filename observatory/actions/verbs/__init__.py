@@ -33,6 +33,8 @@ INVERSES: Final[Mapping[str, Inverse]] = {
     "dead-letter": pending.buried_back,
     "pause": places.pauses_back,
     "resume": places.pauses_back,
+    "drain": places.pauses_back,
+    "reopen": places.pauses_back,
     "reset": places.reset_back,
     "bounds": places.bounds_back,
 }

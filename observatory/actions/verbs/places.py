@@ -6,13 +6,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from observatory.actions.verbs.verb import Draft, Verb
-from observatory.bus.moves.steps import paused_field
+from observatory.bus.moves.steps import SEPARATOR, paused_field
 from observatory.model.agent import agent_of
 from observatory.model.errors import UsageError
 from observatory.model.plan import (
+    DrainLanes,
     PauseLanes,
     PlannedItem,
     RemoveConsumers,
+    ReopenLanes,
     ResetGroup,
     ResumeLanes,
     Reversal,
@@ -30,33 +32,41 @@ if TYPE_CHECKING:
     from observatory.bus.partitions import Partition
     from observatory.model.plan import Plan
 
+_OPPOSITE = {"pause": "resume", "resume": "pause", "drain": "reopen", "reopen": "drain"}
+
 LIVES_MS = 60_000
 """A consumer that asked for something within so many milliseconds is alive, and would come back at once."""
 
 
-async def _pause(bus: Bus, request: PauseLanes) -> Draft:
+async def _pause(bus: Bus, request: PauseLanes | DrainLanes) -> Draft:
     if request.seconds is not None and request.seconds <= 0:
         raise UsageError(f"for: {request.seconds:g} s is no time", "for example 10m")
     now = await _now(bus)
     till = "0" if request.seconds is None else str(now + round(request.seconds * 1000))
-    words = "until somebody resumes" if request.seconds is None else f"for {request.seconds:g} s"
-    return await _pauses(bus, "pause", request.places, till, words)
+    words = "until somebody says so" if request.seconds is None else f"for {request.seconds:g} s"
+    verb = "pause" if isinstance(request, PauseLanes) else "drain"
+    return await _pauses(bus, verb, request.places, till, words)
 
 
-async def _resume(bus: Bus, request: ResumeLanes) -> Draft:
-    return await _pauses(bus, "resume", request.places, "", "")
+async def _resume(bus: Bus, request: ResumeLanes | ReopenLanes) -> Draft:
+    verb = "resume" if isinstance(request, ResumeLanes) else "reopen"
+    return await _pauses(bus, verb, request.places, "", "")
 
 
 async def _pauses(bus: Bus, verb: str, places: Iterable[str], till: str, words: str) -> Draft:
-    said = await bus.moves.pauses()
+    closed = verb in {"drain", "reopen"}
+    said = await bus.moves.pauses(closed=closed)
     items, skipped = [], []
     for place in dict.fromkeys(_place(bus, place) for place in places):
         before = said.get(paused_field(place, bus.keys), "")
-        if verb == "resume" and not before:
-            skipped.append(SkippedItem(place, "it is not paused"))
+        if closed and SEPARATOR in paused_field(place, bus.keys):
+            raise UsageError(f"places: {line(place, 80)!r} cannot be drained", "a lane can: high, coding:low")
+        if verb in {"resume", "reopen"} and not before:
+            skipped.append(SkippedItem(place, "it is not drained" if closed else "it is not paused"))
         else:
             seen = {"till": till, "before": before}
-            items.append(PlannedItem(place, bus.keys.paused, "", f"{place} {words}".strip(), seen))
+            source = bus.keys.closed if closed else bus.keys.paused
+            items.append(PlannedItem(place, source, "", f"{place} {words}".strip(), seen))
     if not items and not skipped:
         raise UsageError("places: none is named", "a lane (high), a group of it (high/workers), or an agent (@pink)")
     return Draft(verb, tuple(items), tuple(skipped), ", ".join(item.id for item in items))
@@ -69,7 +79,7 @@ async def pauses_back(_bus: Bus, plan: Plan, moved: Mapping[str, Moved]) -> Draf
         if item.id in moved and moved[item.id].outcome == "done":
             seen = {"till": moved[item.id].entry, "before": item.seen["till"]}
             items.append(PlannedItem(item.id, item.source, "", item.id, seen))
-    return Draft("resume" if plan.verb == "pause" else "pause", tuple(items))
+    return Draft(_OPPOSITE[plan.verb], tuple(items))
 
 
 async def _reset(bus: Bus, request: ResetGroup) -> Draft:
@@ -207,6 +217,8 @@ async def _now(bus: Bus) -> int:
 VERBS: tuple[Verb[Any], ...] = (
     Verb(PauseLanes, _pause),
     Verb(ResumeLanes, _resume),
+    Verb(DrainLanes, _pause),
+    Verb(ReopenLanes, _resume),
     Verb(ResetGroup, _reset),
     Verb(RemoveConsumers, _remove),
     Verb(SetBounds, _bounds),

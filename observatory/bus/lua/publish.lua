@@ -33,6 +33,14 @@ local function length_of(stream)
   return length
 end
 
+-- Lanes that an operator drains take nothing new; nearly always there is none.
+local CLOSED = PREFIX .. ':tasks:closed'
+local any_closed = redis.call('EXISTS', CLOSED) == 1
+local function is_closed(stream)
+  local till = any_closed and redis.call('HGET', CLOSED, stream)
+  return till and (till == '0' or tonumber(till) > NOW)
+end
+
 -- The task that was published under a dedupe key before; the key is taken if there was none.
 local function deduplicated(dedupe, id)
   local ttl, name = string.match(dedupe, '^(%d+):(.*)$')
@@ -65,6 +73,8 @@ while at <= #ARGV do
   end
   if known then
     outcome, entry = 'duplicate', known
+  elseif is_closed(stream) then
+    outcome, entry = 'drained', ''
   elseif length_of(stream) >= bound then
     outcome, entry = 'busy', ''
   elseif wait > 0 then

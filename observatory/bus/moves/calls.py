@@ -34,6 +34,9 @@ _AT_ONCE: Final = 200
 _SHOWN: Final = 512
 """Bytes of a value that a plan looks at."""
 
+_NO_ENTRY: Final = frozenset({"claim", "pause", "resume", "drain", "reopen", "bounds", "reset"})
+"""Verbs whose steps answer with something else than an entry."""
+
 _NO_SCRIPT: Final = "0" * 40
 
 
@@ -158,10 +161,10 @@ class Moves:
         await gathered(ask(part, group) for part, group in self._grouped(items))
         return [found[item.id] for item in items]
 
-    async def pauses(self) -> dict[str, str]:
-        """Return what is paused now: field of the hash → end in ms of server time, `0` for none."""
+    async def pauses(self, *, closed: bool = False) -> dict[str, str]:
+        """Return what is paused, or *closed*, now: field of the hash → end in ms of server time, `0` for none."""
         seat = self.partitions.seat
-        flat = await seat.link.command("HGETALL", seat.keys.paused)
+        flat = await seat.link.command("HGETALL", seat.keys.closed if closed else seat.keys.paused)
         seconds, micros = await seat.link.command("TIME")
         now = int(seconds) * 1000 + int(micros) // 1000
         said = {text_of(name): value.decode() for name, value in pairs(flat)}
@@ -229,7 +232,7 @@ class Moves:
 
     def _named(self, verb: str, entry: str, part: Partition) -> str:
         """Return an entry id with its partition, where what a script says is one."""
-        if part.number is None or verb in {"claim", "pause", "resume", "bounds", "reset"} or not entry:
+        if part.number is None or not entry or verb in _NO_ENTRY:
             return entry
         return f"{entry}@{part.number}"
 

@@ -148,8 +148,12 @@ STEPS: Final[Mapping[str, Step]] = MappingProxyType(
         "claim": Step("claim", _claimed),
         "hand back": Step("hand_back", _handed_back, lambda _options: ("",)),
         "dead-letter": Step("hand_back", _handed_back, lambda options: (options["error"],)),
-        "pause": Step("set_pauses", _paused, everywhere=True),
-        "resume": Step("set_pauses", _paused, everywhere=True),
+        **dict.fromkeys(
+            ("pause", "resume"), Step("set_pauses", _paused, lambda _options: ("paused",), everywhere=True)
+        ),
+        **dict.fromkeys(
+            ("drain", "reopen"), Step("set_pauses", _paused, lambda _options: ("closed",), everywhere=True)
+        ),
         "reset": Step("set_group", _grouped),
         "remove consumers": Step("drop_consumers", _dropped),
         "bounds": Step("set_bounds", _seen("name", "value", "before"), everywhere=True),

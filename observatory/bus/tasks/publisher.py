@@ -191,6 +191,8 @@ def _accepted(task: NewTask, answer: Answer) -> Published:
     outcome, entry, twin = answer
     if outcome == "busy":
         raise BusBusyError(f"lane {task.lane} is full", "let it drain, or publish to another queue")
+    if outcome == "drained":
+        raise BusBusyError(f"lane {task.lane} is being drained: it takes nothing new", "wait, or use another lane")
     if outcome == "refused":
         raise BusError(
             f"lane {task.lane} cannot be added to: {line(entry)}", "find its key with TYPE, rename or delete it"

@@ -194,6 +194,30 @@ class ResumeLanes:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainLanes:
+    """Close lanes to new work, so that what is in them is worked off; retries still come back.
+
+    Attributes:
+        places: Lanes (`coding:high`).
+        seconds: Until they open by themselves; None for until somebody says so.
+    """
+
+    places: tuple[str, ...]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenLanes:
+    """Let drained lanes take new work again.
+
+    Attributes:
+        places: Lanes.
+    """
+
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TellAgents:
     """Put a message into an agent's mailbox, or tell all agents.
 
@@ -272,6 +296,8 @@ Request = (
     | BuryPending
     | PauseLanes
     | ResumeLanes
+    | DrainLanes
+    | ReopenLanes
     | TellAgents
     | ResetGroup
     | RemoveConsumers
