@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from observatory.cli.attach import named_file, settings_for
-from observatory.cli.contexts import EMBEDDED, Contexts, bus_address
+from observatory.cli.contexts import EMBEDDED, REPLAY_REFRESH_S, Contexts, bus_address
 from observatory.cli.output import note
 from observatory.cli.terminal import require_terminal
 from observatory.model.errors import SettingsError
@@ -66,9 +66,12 @@ def show_past(args: argparse.Namespace, source: PastSource, settings: Settings) 
 
     async def first() -> OpenBus:
         from observatory.history.no_actions import NoActions
+        from observatory.history.player import Player
+        from observatory.model.clock import SystemClock
         from observatory.tui.desk import OpenBus
 
-        return OpenBus(source.origin, source, NoActions(), read_only=True)
+        player = Player(source, SystemClock())
+        return OpenBus(source.origin, source, NoActions(), read_only=True, refresh_s=REPLAY_REFRESH_S, player=player)
 
     return _run_app(args, settings, first)
 

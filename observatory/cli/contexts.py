@@ -13,7 +13,9 @@ from observatory.model.errors import SettingsError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from observatory.model.timeline import Bookmark
     from observatory.settings import Settings
     from observatory.tui.desk import OpenBus
 
@@ -68,7 +70,7 @@ class Contexts:
         """
         import asyncio
 
-        if name == self._first[0]:
+        if self._is_first(name):
             return await self.first()
         settings = self._settings(name)
         stack = ExitStack()
@@ -79,6 +81,29 @@ class Contexts:
         except BaseException:
             stack.close()
             raise
+
+    async def past(self, name: str) -> OpenBus:
+        """Open the past of the bus called *name*: its archive in the data folder, and what its engine holds.
+
+        Raises:
+            ObservatoryError: The extra is not installed, or the past is damaged.
+            BusUnreachableError: Nothing answers there.
+        """
+        from observatory.cli.past import with_extra
+        from observatory.settings import data_dir
+
+        _, settings, url = self._first
+        stack = ExitStack()
+        if not self._is_first(name):
+            settings = self._settings(name)
+            url = stack.enter_context(bus_address(settings))
+        with with_extra():
+            return await _opened_past(name, settings, url, data_dir() / "history", stack)
+
+    def _is_first(self, name: str) -> bool:
+        """Say whether *name* is the bus that the session began with, which may have none but its address."""
+        first, settings, _ = self._first
+        return name == first or (not first and name not in settings.contexts)
 
     def _settings(self, name: str) -> Settings:
         from observatory.settings import load
@@ -133,6 +158,46 @@ async def _opened(name: str, settings: Settings, url: str, stack: ExitStack | No
         operator=operator(),
         close=close,
     )
+
+
+async def _opened_past(name: str, settings: Settings, url: str, base: Path, stack: ExitStack) -> OpenBus:
+    """Connect, read what is not sealed, and return the past; closing it closes *stack*, too."""
+    import asyncio
+
+    from observatory.bus import Bus
+    from observatory.bus.talk.history import add_bookmark, bookmarks
+    from observatory.history.no_actions import NoActions
+    from observatory.history.opening import BusPast
+    from observatory.history.player import Player
+    from observatory.model.clock import SystemClock
+    from observatory.tui.desk import OpenBus
+
+    bus = Bus.connect(url, prefix=settings.prefix, name="operator")
+    await bus.open(deadline_s=PATIENCE_S)
+    try:
+        source = await BusPast(bus, base).source()
+        source.bookmarks = await bookmarks(bus.partitions)
+    except BaseException:
+        await bus.close()
+        raise
+
+    async def keep(at_ms: int, text: str) -> Bookmark:
+        return await add_bookmark(bus.partitions, at_ms, text, operator())
+
+    async def close() -> None:
+        source.close()
+        await bus.close()
+        await asyncio.to_thread(stack.close)
+
+    player = Player(source, SystemClock(), None if settings.read_only else keep)
+    return OpenBus(
+        name or bus.url, source, NoActions(), read_only=True, colour=settings.colour, theme=settings.theme,
+        refresh_s=REPLAY_REFRESH_S, operator=operator(), player=player, close=close,
+    )  # fmt: skip
+
+
+REPLAY_REFRESH_S = 3600.0
+"""Seconds of silence that are nothing to worry about: a replay only speaks when the playhead moves."""
 
 
 def _words(settings: Settings) -> str:

@@ -168,6 +168,16 @@ class PastSource:
             self.seek(place.at_ms, place.row)
         return place is not None
 
+    async def next_ms(self) -> int | None:
+        """Return the time of the next event behind the playhead; None if there is none."""
+        moment = await self._now()
+
+        def find() -> int | None:
+            chronicle = self._chronicle
+            return chronicle.events(moment.row, moment.row + 1)[0].ts_ms if moment.row < chronicle.rows else None
+
+        return await self._ask(find)
+
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """Yield a snapshot at once, and then one whenever the playhead has moved; it ends only when it is closed."""
         while True:

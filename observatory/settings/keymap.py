@@ -26,6 +26,7 @@ PRESETS: Final[Mapping[str, Keys]] = {
     "k9s": {
         "app.palette": ("ctrl+p", "ctrl+a"),
         "app.back": ("q", "backspace", "left_square_bracket"),
+        "timeline.previous-marker": ("underscore",),
         "reading.reload": ("r", "ctrl+r"),
         "table.range": ("v", "ctrl+@"),
     },

@@ -12,6 +12,7 @@ from observatory.tui.acting.changes import Changes
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from observatory.history.player import Player
     from observatory.model.clock import Clock
     from observatory.model.protocols import Actions, Notebook, Source
     from observatory.tui.app.alarm import Alarm, Notice, Told
@@ -48,6 +49,7 @@ class OpenBus:
         refresh_s: Seconds between two snapshots.
         notes: What operators noted about root causes; None where nothing can be noted.
         operator: What the person at this terminal is called.
+        player: What moves the playhead where it is a past; None for the present.
         close: Lets go of it.
     """
 
@@ -61,6 +63,7 @@ class OpenBus:
     refresh_s: float = 1.0
     notes: Notebook | None = None
     operator: str = "operator"
+    player: Player | None = None
     close: Callable[[], Awaitable[None]] = _nothing_to_close
 
 
@@ -75,6 +78,13 @@ class Contexts(Protocol):
 
         Raises:
             ObservatoryError: There is none, or it cannot be reached.
+        """
+
+    async def past(self, name: str) -> OpenBus:
+        """Open the past of the bus called *name*, with a player.
+
+        Raises:
+            ObservatoryError: There is none, it cannot be reached, or what the past needs is not installed.
         """
 
 

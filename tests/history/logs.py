@@ -9,11 +9,18 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from observatory.bus.keys import day_of
+from observatory.bus.keys import Keys, day_of
 from observatory.bus.reads.log import read_events
+from observatory.history.chronicle import Chronicle
+from observatory.history.columns import read_page
+from observatory.history.segment import Segment, SegmentWriter
+from observatory.history.source import PastSource
+from observatory.history.stretch import Cache
+from observatory.model.books import Books
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import redis
 
@@ -113,3 +120,12 @@ def put(client: redis.Redis, log: Sequence[Entry], prefix: str = "cortex") -> No
         day = day_of(int(flat[1]))
         pipe.execute_command("XADD", f"{prefix}:events:{day}", ident, *flat)
     pipe.execute()
+
+
+def past_of(folder: Path, log: Sequence[Entry], *, origin: str = "incident.obs") -> PastSource:
+    """Return the past that a log tells, sealed in a folder, without any engine."""
+    writer = SegmentWriter(folder, "past", Books())
+    writer.add(read_page(log))
+    writer.finish()
+    writer.keep()
+    return PastSource(Chronicle([Segment.at(folder, "past", Cache())]), Keys(), origin=origin)

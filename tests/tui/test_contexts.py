@@ -12,7 +12,7 @@ from observatory.actions import BusActions
 from observatory.bus import Bus
 from observatory.engine import Engine
 from observatory.live import LiveSource
-from observatory.model.errors import BusUnreachableError
+from observatory.model.errors import BusUnreachableError, ObservatoryError
 from observatory.tui.app import ObservatoryApp
 from observatory.tui.desk import OpenBus
 from observatory.tui.rows.dead_letters import DeadLetterList
@@ -39,6 +39,10 @@ class TwoBuses:
 
     urls: dict[str, str]
     closed: list[str] = field(default_factory=list)
+
+    async def past(self, name: str) -> OpenBus:
+        """None of them has one."""
+        raise ObservatoryError(f"{name} has no past")
 
     def known(self) -> dict[str, str]:
         """Return what there is."""

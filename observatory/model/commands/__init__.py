@@ -15,6 +15,7 @@ from observatory.model.commands.forms import FORMS
 from observatory.model.commands.frame import FRAME
 from observatory.model.commands.lists import LISTS
 from observatory.model.commands.screens import SCREENS
+from observatory.model.commands.timeline import TIMELINE
 
 __all__ = [
     "APP",
@@ -32,18 +33,19 @@ __all__ = [
     "refusal",
 ]
 
-COMMANDS: Final[tuple[Command, ...]] = (*SCREENS, *CHANGES, *ALERTS, *LISTS, *FRAME, *FORMS)
+COMMANDS: Final[tuple[Command, ...]] = (*SCREENS, *CHANGES, *ALERTS, *LISTS, *TIMELINE, *FRAME, *FORMS)
 """Every command there is, in the order in which help lists them."""
 
 VIEWS: Final[dict[str, tuple[str, ...]]] = {
-    "overview": ("app", "screen", "list", "table", "tracing", "alerts"),
-    "lanes": ("app", "screen", "list", "table", "reading", "tracing", "lanes", "pausing"),
-    "pending": ("app", "screen", "list", "table", "reading", "tracing", "cancelling", "claiming", "holding"),
-    "agents": ("app", "screen", "list", "table", "reading", "tracing", "agents", "claiming", "pausing"),
-    "tasks": ("app", "screen", "list", "table", "reading", "tracing", "cancelling"),
-    "activity": ("app", "screen", "list", "table", "reading", "tracing", "alerts", "jobs"),
-    "engine": ("app", "screen", "list", "table", "reading", "engine"),
-    "dead-letters": ("app", "screen", "list", "table", "reading", "tracing", "dead-letters"),
+    "overview": ("app", "screen", "turning", "list", "table", "tracing", "alerts"),
+    "lanes": ("app", "screen", "turning", "list", "table", "reading", "tracing", "lanes", "pausing"),
+    "pending": ("app", "screen", "turning", "list", "table", "reading", "tracing", "cancelling", "claiming", "holding"),
+    "agents": ("app", "screen", "turning", "list", "table", "reading", "tracing", "agents", "claiming", "pausing"),
+    "tasks": ("app", "screen", "turning", "list", "table", "reading", "tracing", "cancelling"),
+    "activity": ("app", "screen", "turning", "list", "table", "reading", "tracing", "alerts", "jobs"),
+    "engine": ("app", "screen", "turning", "list", "table", "reading", "engine"),
+    "dead-letters": ("app", "screen", "turning", "list", "table", "reading", "tracing", "dead-letters"),
+    "timeline": ("app", "screen", "timeline"),
     "send": ("app", "form"),
     "help": ("app", "page", "list"),
     "command-line": ("app", "prompt"),

@@ -10,7 +10,7 @@ CHANGES: Final[tuple[Command, ...]] = (
     Command(
         "task.send", "send_task", ("s",), "Send",
         "Send a task: type, lane, time to live, delay and payload, with the exact entry before it goes.",
-        "send", CHANGE, "screen", writes=True, footer=3,
+        "send", CHANGE, "turning", writes=True, footer=3,
     ),
     Command(
         "dead-letters.note", "note", ("W",), "Note",

@@ -8,21 +8,21 @@ from observatory.model.commands.command import APP, LOOK, MOVE, Command
 
 FRAME: Final[tuple[Command, ...]] = (
     Command(
-        "panel.next", "next_panel", ("tab",), "Next panel", "To the next panel.", "next-panel", MOVE, "screen",
+        "panel.next", "next_panel", ("tab",), "Next panel", "To the next panel.", "next-panel", MOVE, "turning",
     ),
     Command(
         "panel.previous", "previous_panel", ("shift+tab",), "Previous panel", "To the panel before.",
-        "previous-panel", MOVE, "screen",
+        "previous-panel", MOVE, "turning",
     ),
     Command(
         "panel.maximise", "maximise", ("m",), "Maximise",
         "Give the panel with the cursor the whole screen, or give it back.",
-        "maximise", LOOK, "screen", footer=31,
+        "maximise", LOOK, "turning", footer=31,
     ),
     Command(
         "app.freeze", "freeze", ("p",), "Freeze",
         "Hold the screen still and keep listening; again to catch up.",
-        "freeze", APP, "screen", footer=30,
+        "freeze", APP, "turning", footer=30,
     ),
     Command(
         "app.help", "help", ("question_mark",), "Help",

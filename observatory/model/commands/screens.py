@@ -10,42 +10,47 @@ SCREENS: Final[tuple[Command, ...]] = (
     Command(
         "screen.overview", "show_screen('overview')", ("1",), "Overview",
         "Is the swarm healthy, and if not, where: lanes, agents, dead letters, rates, events.",
-        "overview", LOOK, "screen", footer=91,
+        "overview", LOOK, "turning", footer=91,
     ),
     Command(
         "screen.lanes", "show_screen('lanes')", ("2",), "Lanes",
         "Every lane; enter goes into one: its groups, their consumers, and every entry with its payload.",
-        "lanes", LOOK, "screen", footer=92,
+        "lanes", LOOK, "turning", footer=92,
     ),
     Command(
         "screen.pending", "show_screen('pending')", ("3",), "Pending",
         "Who holds what, since when, and how often it was delivered.",
-        "pending", LOOK, "screen", footer=93,
+        "pending", LOOK, "turning", footer=93,
     ),
     Command(
         "screen.dead-letters", "show_screen('dead-letters')", ("4",), "Dead letters",
         "Tasks that will not run again by themselves, with why, and their payload.",
-        "dead", LOOK, "screen", footer=94,
+        "dead", LOOK, "turning", footer=94,
     ),
     Command(
         "screen.agents", "show_screen('agents')", ("5",), "Agents",
         "Who is alive, who is stuck, what each works on, and everything about one of them.",
-        "agents", LOOK, "screen", footer=95,
+        "agents", LOOK, "turning", footer=95,
     ),
     Command(
         "screen.tasks", "show_screen('tasks')", ("6",), "Tasks",
         "The tasks last heard of, and the whole life of one of them.",
-        "tasks", LOOK, "screen", footer=96,
+        "tasks", LOOK, "turning", footer=96,
+    ),
+    Command(
+        "screen.timeline", "show_screen('timeline')", ("7",), "Timeline",
+        "Look back: any moment on every screen, play, markers, bookmarks, what changed in between.",
+        "timeline", LOOK, "turning", footer=96,
     ),
     Command(
         "screen.activity", "show_screen('activity')", ("8",), "Activity",
         "What operators did, agents that came and went, and what was out of the ordinary.",
-        "activity", LOOK, "screen", footer=97,
+        "activity", LOOK, "turning", footer=97,
     ),
     Command(
         "screen.engine", "show_screen('engine')", ("9",), "Engine",
         "The server: findings with their fix, memory, disk, replicas, slow commands, clients.",
-        "engine", LOOK, "screen", footer=98,
+        "engine", LOOK, "turning", footer=98,
     ),
     Command(
         "engine.turn", "turn", ("o",), "Next table",

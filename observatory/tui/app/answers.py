@@ -35,6 +35,8 @@ class Answers:
             "command-line": lambda asked: self._command_line(asked.argument),
             "context": lambda asked: self._context(asked.argument),
             "theme": lambda asked: self._theme(asked.argument),
+            "past": lambda _: app.switch.to_past(),
+            "live": lambda _: app.switch.to_live(),
             "freeze": lambda _: app.freeze(),
             "copy": lambda asked: app.voice.copy(asked.argument),
             **dict.fromkeys(("filter", "save-view", "view"), self._view),

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from observatory.model.errors import ObservatoryError
 from observatory.model.text import line
 from observatory.tui.screens.base import WRITING
+from observatory.tui.screens.table import FIRST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from textual.worker import Worker
 
     from observatory.tui.app.main import ObservatoryApp
-    from observatory.tui.desk import Contexts
+    from observatory.tui.desk import Contexts, OpenBus
 
 
 class Switch:
@@ -48,15 +49,37 @@ class Switch:
             app.notify(f"there is no context {line(name, 60)}; :ctx lists them", severity="warning")
         else:
             app.notify(f"connecting to {line(name, 60)} …", timeout=2)
-            _worker: Worker[None] = app.run_worker(
-                partial(self._turn, name, self._contexts), name=f"open {name}", group="context", exclusive=True,
-                exit_on_error=False, description="open another bus",
-            )  # fmt: skip
+            self._begin(name, self._contexts.open)
 
-    async def _turn(self, name: str, contexts: Contexts) -> None:
+    def to_past(self) -> None:
+        """Open the past of the bus that is shown, and show its timeline."""
+        app = self._app
+        if self._contexts is None or app.desk.bus.player is not None:
+            app.notify("there is no other past here", timeout=3)
+            return
+        app.notify("reading the past …", timeout=3)
+        self._begin(app.desk.context, self._contexts.past, "timeline")
+
+    def to_live(self) -> None:
+        """Return to the present of the bus whose past is shown."""
+        app = self._app
+        if app.desk.bus.player is None:
+            app.notify("this is the present", timeout=3)
+        elif self._contexts is None:
+            app.notify("this is a recording: it has no present", timeout=3)
+        else:
+            self._begin(app.desk.context, self._contexts.open, FIRST)
+
+    def _begin(self, name: str, opened: Callable[[str], Awaitable[OpenBus]], screen: str = "") -> None:
+        _worker: Worker[None] = self._app.run_worker(
+            partial(self._turn, name, opened, screen), name=f"open {name}", group="context", exclusive=True,
+            exit_on_error=False, description="open another bus",
+        )  # fmt: skip
+
+    async def _turn(self, name: str, opened: Callable[[str], Awaitable[OpenBus]], screen: str) -> None:
         app, here = self._app, self._app.desk.context
         try:
-            bus = await contexts.open(name)
+            bus = await opened(name)
         except ObservatoryError as error:
             why = f"{line(name, 60)}: {line(error.problem, 200)}; this is still {line(here, 60)}"
             app.notify(f"✖ {why}", severity="error", timeout=15)
@@ -66,3 +89,5 @@ class Switch:
             app.notify(f"wait for it to end, then try again: {line(busy, 100)}", severity="warning")
             return
         await app.show_bus(bus)
+        if screen:
+            await app.trail.go(screen)

@@ -16,6 +16,7 @@ from observatory.tui.commands import bindings, verdict
 from observatory.tui.drawing.drawn import Drawn
 from observatory.tui.drawing.lines import LineBuilder
 from observatory.tui.table import Table
+from observatory.tui.timeline.chart import TimelineStrip
 from observatory.tui.widgets.alert_line import AlertLine
 from observatory.tui.widgets.footer import FooterLine
 from observatory.tui.widgets.status_line import StatusLine
@@ -39,7 +40,7 @@ SMALLEST = (60, 16)
 WRITING = "write"
 """First word of the group of every worker that changes the bus."""
 
-_FRAME = (StatusLine, FooterLine, AlertLine)
+_FRAME = (StatusLine, FooterLine, AlertLine, TimelineStrip)
 """Widgets that say for themselves whether what they say is true now."""
 
 
@@ -56,7 +57,7 @@ class DataScreen(Acting):
     Subclasses compose their panels in `body` and return the repaints of a snapshot from `steps`.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("screen")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("screen", "turning")]
     # Textual types these as an instance's, so they cannot be ClassVar.
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (110, "-medium"), (140, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (16, "-short"), (32, "-mid"), (42, "-tall")]  # noqa: RUF012
@@ -93,6 +94,8 @@ class DataScreen(Acting):
         yield StatusLine(self.desk, self.heading)
         yield from self.body()
         yield FooterLine(self._label)
+        if self.heading != "Timeline":
+            yield TimelineStrip(self.desk.bus.player)
         yield AlertLine(self.desk)
         yield TooSmall()
 
@@ -129,6 +132,8 @@ class DataScreen(Acting):
         else:
             self.query_one(StatusLine).reads(None)
         self.query_one(AlertLine).look()
+        for strip in self.query(TimelineStrip):
+            strip.look()
         for drawn in self.query(Drawn):
             if not isinstance(drawn, _FRAME):
                 drawn.set_truth(known=known, old=old)

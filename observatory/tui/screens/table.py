@@ -18,6 +18,7 @@ SCREENS: Mapping[str, tuple[str, str]] = {
     "dead-letters": ("dead_letters", "DeadLetters"),
     "agents": ("agents", "Agents"),
     "tasks": ("tasks", "Tasks"),
+    "timeline": ("timeline", "TimelineScreen"),
     "activity": ("activity", "Activity"),
     "engine": ("engine", "EngineScreen"),
 }
