@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from observatory.bus import Bus
+from observatory.bus.talk.history import bookmarks
+from observatory.cli.contexts import Contexts
 from observatory.history.no_actions import NoActions
 from observatory.history.player import SPEEDS, Player
 from observatory.model.clock import ManualClock
 from observatory.model.snapshot import Origin
 from observatory.model.timeline import FAILURES
+from observatory.settings import Settings
 from observatory.tui.app import ObservatoryApp
 from observatory.tui.desk import OpenBus
 from observatory.tui.screens.lanes import Lanes
@@ -295,3 +300,30 @@ async def test_in_the_present_seven_says_how_to_look_back(tmp_path: Path) -> Non
         await eventually(lambda: "space opens the past" in screen_text(app))
         await pilot.press("q")
         assert not app.screen.query_one(TimelineStrip).display
+
+
+async def test_from_the_present_into_the_past_of_the_bus_and_back(bus_url: str, tmp_path: Path) -> None:
+    """7 and space open what the engine holds of the past, L returns to the present, and nothing is left of the past."""
+    async with Bus.connect(bus_url) as bus:
+        await bus.publish("deploy", id="t1")
+    settings = Settings(url=bus_url, data_dir=tmp_path)
+    contexts = Contexts(argparse.Namespace(), settings, bus_url, "")
+    app = ObservatoryApp(
+        await contexts.first(), themes=themes_without_user(tmp_path), theme="observatory-dark", contexts=contexts
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        await eventually(lambda: app.desk.shown.at_ms)
+        await pilot.press("7", "space")
+        await eventually(lambda: app.desk.bus.player is not None and isinstance(app.screen, TimelineScreen))
+        await eventually(lambda: app.desk.shown.origin is Origin.REPLAY and app.desk.shown.events)
+        assert app.desk.shown.events[0].task == "t1"
+        await pilot.press("b", *"here", "enter")
+        player = app.desk.bus.player
+        assert player is not None
+        await eventually(lambda: [one.text for one in player.timeline.bookmarks] == ["here"])
+        await pilot.press("L")
+        await eventually(lambda: app.desk.bus.player is None and app.desk.shown.origin is Origin.LIVE)
+        await eventually(lambda: app.desk.shown.at_ms)
+    await app.desk.bus.close()
+    async with Bus.connect(bus_url) as bus:
+        assert [one.text for one in await bookmarks(bus.partitions)] == ["here"]

@@ -77,11 +77,11 @@ TIMELINE: Final[tuple[Command, ...]] = (
         "timeline.loop", "loop", ("o",), "Loop", "Play the range, or all, again and again.", "loop", LOOK, "timeline",
     ),
     Command(
-        "timeline.faster", "faster(1)", ("greater_than_sign",), "Faster", "Play faster, up to 64 times.", "faster",
+        "timeline.faster", "speed(1)", ("greater_than_sign",), "Faster", "Play faster, up to 64 times.", "faster",
         LOOK, "timeline", footer=7,
     ),
     Command(
-        "timeline.slower", "faster(-1)", ("less_than_sign",), "Slower", "Play slower, and then backwards.", "slower",
+        "timeline.slower", "speed(-1)", ("less_than_sign",), "Slower", "Play slower, and then backwards.", "slower",
         LOOK, "timeline", footer=6,
     ),
     Command(

@@ -138,7 +138,7 @@ class TimelineScreen(DataScreen, inherit_bindings=False):
         """Skip idle times, or not."""
         self._with(lambda player: setattr(player, "folds_idle", not player.folds_idle))
 
-    def action_faster(self, steps: int) -> None:
+    def action_speed(self, steps: int) -> None:
         """Change the speed."""
         self._with(lambda player: player.faster(steps))
 
