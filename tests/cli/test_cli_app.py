@@ -119,3 +119,23 @@ def terminal_of(cli: Cli, *words: str) -> Iterator[Terminal]:
             process.terminate()
             process.wait(10)
         os.close(master)
+
+
+async def test_contexts_of_the_settings_are_turned_to_and_back(bus_cli: Cli) -> None:
+    """`:ctx` with a real settings file: prefix and read-only of the other bus hold, then those of the first."""
+    file = bus_cli.home / "mine.toml"
+    file.write_text(
+        '[contexts.here]\nprefix = "one"\n[contexts.there]\nprefix = "two"\nread_only = true\ncolour = "red"\n'
+    )
+    assert bus_cli("send", "deploy", "--queue", "only-here", "--prefix", "one").code == 0
+    assert bus_cli("send", "deploy", "--queue", "only-there", "--prefix", "two").code == 0
+    with terminal_of(bus_cli, "--config", str(file), "--context", "here") as terminal:
+        await eventually(lambda: "only-here" in terminal.text, timeout=30)
+        terminal.type(":ctx there\r")
+        await eventually(lambda: "only-there" in terminal.text and "READ-ONLY" in terminal.text)
+        assert "only-here" not in terminal.text
+        terminal.type(":ctx here\r")
+        await eventually(lambda: "only-here" in terminal.text and "READ-ONLY" not in terminal.text)
+        terminal.type("\x11")
+        await eventually(terminal.ended)
+    assert terminal.process.returncode == 0
