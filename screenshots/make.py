@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from observatory.model.alert import DEFAULT_RULES  # noqa: E402
 from tests.tui import seed  # noqa: E402 - the checkout is not installed, the package is
 
 if TYPE_CHECKING:
@@ -44,13 +45,17 @@ SHOTS: dict[str, tuple[Callable[[], Snapshot], str, tuple[int, int], tuple[str, 
 }  # fmt: skip
 """Name of each picture: its data, theme, size, and the keys that lead to it."""
 
+WATCHED = ("overview", "activity")
+"""Beginnings of the names of pictures on which alerts are to be seen."""
+
 
 async def main(names: list[str]) -> None:
     """Make the pictures called *names*, or all."""
     for name, (data, theme, size, keys) in SHOTS.items():
         if names and name not in names:
             continue
-        app, _, _ = seed.make_app(data(), theme=theme, folder=Path(tempfile.gettempdir()))
+        rules = DEFAULT_RULES if name.startswith(WATCHED) else ()
+        app, _, _ = seed.make_app(data(), theme=theme, folder=Path(tempfile.gettempdir()), rules=rules)
         async with app.run_test(size=size) as pilot:
             await pilot.pause(0.3)
             for key in keys:
