@@ -67,14 +67,7 @@ async def figures(*, quick: bool) -> list[Figure]:
             await ours.latencies(100), await bare.latencies(100)
             return [
                 *await _latency(ours, bare, requests, rounds),
-                await alternate(
-                    f"POST to 201, {CONNECTIONS} connections",
-                    "requests/s",
-                    lambda: ours.rate(requests),
-                    lambda: bare.rate(requests),
-                    rounds=rounds,
-                    bound=RATE_BOUND,
-                ),
+                *await _load(ours, bare, requests, rounds),
                 await _push(ours, push_s, 1 if quick else 3),
             ]
 
@@ -86,6 +79,20 @@ async def _latency(ours: _Target, bare: _Target, requests: int, rounds: int) -> 
         mine.append(await ours.latencies(requests))
         theirs.append(await bare.latencies(requests))
     return percentiles("POST to 201, one after the other", "ms", mine, theirs, LATENCY_BOUNDS)
+
+
+async def _load(ours: _Target, bare: _Target, requests: int, rounds: int) -> list[Figure]:
+    mine: list[list[float]] = []
+    theirs: list[list[float]] = []
+    rate = await alternate(
+        f"POST to 201, {CONNECTIONS} at once",
+        "requests/s",
+        lambda: ours.rate(requests, mine),
+        lambda: bare.rate(requests, theirs),
+        rounds=rounds,
+        bound=RATE_BOUND,
+    )
+    return [rate, *percentiles(f"POST to 201, {CONNECTIONS} at once", "ms", mine, theirs, LATENCY_BOUNDS)]
 
 
 async def _push(ours: _Target, seconds: float, rounds: int) -> Figure:
@@ -115,15 +122,24 @@ class _Target:
                 took.append((time.perf_counter() - began) * 1000)
             return took
 
-    async def rate(self, count: int) -> float:
-        """Requests per second of many connections at once, each to an agent of its own."""
+    async def rate(self, count: int, latencies: list[list[float]]) -> float:
+        """Requests per second of many connections at once, each to an agent of its own.
+
+        Args:
+            count: A quarter of the requests.
+            latencies: Gets the milliseconds that each of them took, as one list.
+        """
+        took: list[float] = []
+        latencies.append(took)
         async with contextlib.AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(_Client.open(self)) for _ in range(CONNECTIONS)]
             each = 4 * count // CONNECTIONS
 
             async def send(number: int, client: _Client) -> None:
                 for _ in range(each):
+                    posted = time.perf_counter()
                     await client.post(f"agent-{number}")
+                    took.append((time.perf_counter() - posted) * 1000)
 
             began = time.perf_counter()
             await asyncio.gather(*(send(number, client) for number, client in enumerate(clients)))

@@ -79,6 +79,7 @@ class Keyring:
         self._bus = bus
         self._anonymous = anonymous
         self._keys: dict[str, ApiKey] = {}
+        self._admitted: dict[str, Caller] = {}
         self._reading: asyncio.Task[None] | None = None
         self._looked_at = -1e9
         self._problem: BusError | None = None
@@ -115,6 +116,8 @@ class Keyring:
             if self._anonymous:
                 return Caller(address, None)
             raise Problem(401, "no_key", "this needs an API key", hint="Authorization: Bearer obs_…")
+        if (known := self._admitted.get(token)) is not None:
+            return known
         found = parts(token)
         if found is not None:
             ident, secret = found
@@ -124,7 +127,8 @@ class Keyring:
                     raise problem_of(self._problem)
             key = self._keys.get(ident)
             if key is not None and key.opens(secret):
-                return Caller(key.id, key)
+                caller = self._admitted[token] = Caller(key.id, key)
+                return caller
         raise Problem(401, "wrong_key", "this key opens nothing", hint="it may have been revoked")
 
     def knows(self, caller: Caller) -> bool:
@@ -146,11 +150,15 @@ class Keyring:
     async def _read(self) -> None:
         self._looked_at = asyncio.get_running_loop().time()
         try:
-            self._keys = {key.id: key for key in await self._bus.api_keys.all()}
+            keys = {key.id: key for key in await self._bus.api_keys.all()}
         except BusError as error:
             self._problem = error
             raise
         self._problem = None
+        if keys != self._keys:
+            # Who was let in by a key that is gone, or another by now, is looked at again.
+            self._keys = keys
+            self._admitted.clear()
 
     async def _read_on(self) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
+import secrets
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -163,7 +163,7 @@ async def send_one(gateway: Gateway, caller: Caller, agent: str, said: Send, key
     sent = await gateway.bus.post(
         NewMessage(
             body,
-            ident or uuid.uuid4().hex,
+            ident or secrets.token_hex(16),
             to=agent,
             type=said.type,
             sender=caller.sender(said.sender),
