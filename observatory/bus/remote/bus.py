@@ -13,6 +13,7 @@ from observatory.bus.payloads.blobs import most_bytes
 from observatory.bus.payloads.payload import Payload, written
 from observatory.bus.remote.channel import DEADLINE_S, Channel, Document
 from observatory.bus.remote.elsewhere import Elsewhere
+from observatory.bus.remote.facts import follow
 from observatory.bus.remote.line import Line
 from observatory.bus.remote.mail import RemotePostman
 from observatory.bus.remote.worker import RemoteWorker
@@ -29,7 +30,7 @@ from observatory.model.task import SHARED, NewTask, Priority, TaskRecord, TaskRe
 from observatory.model.ticket import Ticket, TicketKind, TicketStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from observatory.bus.payloads.blobs import BlobStore
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from observatory.bus.tasks.outbox import Order
     from observatory.bus.tasks.worker import Worker
     from observatory.model.clock import Clock
+    from observatory.model.event import Event
 
 _STATES = {
     TicketStatus.QUEUED: TaskState.QUEUED,
@@ -198,6 +200,16 @@ class RemoteBus(Bus):
         """Return the mailbox of a local agent, to iterate over; each message waits for `ack`."""
         check_agent("agent", agent)
         return Inbox(self._postman, agent, agent, window, lease_s, blobs=self.blobs)
+
+    def tail(self, after: str | None = None, *, agent: str = "") -> AsyncIterator[Event]:
+        """Follow the log from behind the id *after*, or from now on; see `Bus.tail`.
+
+        Raises:
+            UsageError: Only one agent is meant: what concerns it is known to the engine's users alone.
+        """
+        if agent:
+            raise UsageError("agent: the log of one agent cannot be followed through a gateway", "filter what comes")
+        return follow(self._channel, after)
 
     async def broadcast(
         self,

@@ -125,6 +125,21 @@ async def test_a_worker_does_tasks_from_afar(rig: Rig) -> None:
     assert record.state is TaskState.CANCELLED
 
 
+async def test_the_log_is_followed_from_afar(rig: Rig) -> None:
+    """Fact by fact, as at the engine, and from where one left off."""
+    first = await rig.bus.publish("a", id="t-1")
+    (before,) = (await rig.bus.events(limit=1)).items
+    async with through(rig) as far, asyncio.timeout(20):
+        facts = far.tail(before.id)
+        await rig.bus.publish("b", id="t-2")
+        await rig.bus.cancel(first.id)
+        told = [await anext(facts) for _ in range(2)]
+        near = (await rig.bus.events(limit=2)).items
+        assert told == list(reversed(near))
+        with pytest.raises(UsageError, match="agent"):
+            far.tail(agent="pink")
+
+
 async def test_what_only_the_engine_can_tell_is_refused_with_the_way_out(rig: Rig) -> None:
     """A `UsageError`, never a riddle."""
     async with through(rig) as far:
