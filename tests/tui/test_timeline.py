@@ -287,6 +287,8 @@ async def test_the_chart_draws_density_markers_and_gaps(rig: Rig) -> None:
     assert "│" in text
     assert any(glyph in text for glyph in "▼▲◆")
     assert "━" in text
+    assert ", Event before" in text
+    assert ". Next event" in text
 
 
 async def test_in_the_present_seven_says_how_to_look_back(tmp_path: Path) -> None:

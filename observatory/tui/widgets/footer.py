@@ -25,6 +25,18 @@ _DISPLAY = {
     "ctrl+p": "^p",
     "ctrl+s": "^s",
     "ctrl+q": "^q",
+    "comma": ",",
+    "full_stop": ".",
+    "equals_sign": "=",
+    "plus": "+",
+    "minus": "-",
+    "apostrophe": "'",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
 }
 
 
