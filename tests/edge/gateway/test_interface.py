@@ -25,7 +25,7 @@ from observatory.edge.gateway.server import Serving, serve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXAMPLES = 12
+EXAMPLES = 8
 """Requests that are made up for each route; ten times as many with --soak."""
 
 CHECKS = (
