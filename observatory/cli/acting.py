@@ -53,6 +53,7 @@ def add_selection_flags(parser: Parser, *, what: str, cause: bool = False) -> No
         parser.add_argument(
             "--cause", default="", metavar="CAUSE", help="all of one cause of `dlq ls --group-by cause`"
         )
+        parser.add_argument("--group-by", default="", metavar="KEY", help="key of the cause, as `dlq ls` was given it")
 
 
 def selector_of(args: argparse.Namespace) -> Selector:
@@ -63,7 +64,8 @@ def selector_of(args: argparse.Namespace) -> Selector:
     """
     from observatory.model.plan import Selector
 
-    select = Selector(tuple(args.ids), args.filter, getattr(args, "cause", ""))
+    key = getattr(args, "group_by", "")
+    select = Selector(tuple(args.ids), args.filter, getattr(args, "cause", ""), "" if key == "cause" else key)
     if select.is_empty:
         raise UsageError("nothing is chosen", "give ids or --filter")
     return select

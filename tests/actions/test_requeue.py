@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from observatory.actions import BusActions
+from observatory.model.cause import DEFAULT_KEY, Causes, KeyPart
 from observatory.model.errors import UsageError
 from observatory.model.plan import RequeueDeadLetters, Selector
 from tests.actions.streams import entries
@@ -90,3 +91,21 @@ async def test_ids_that_are_none_are_refused(bus: Bus, ids: tuple[str, ...]) -> 
     with pytest.raises(UsageError, match="entry_ids") as caught:
         await BusActions(bus).plan(RequeueDeadLetters(Selector(ids)))
     assert str(caught.value).isprintable()
+
+
+async def test_a_cause_is_requeued_by_the_key_that_it_was_counted_by(bus: Bus, plain: redis.Redis) -> None:
+    """The usual key tells errors apart; by reason alone all of them are one cause."""
+    for number in range(3):
+        bury(plain, f"t-{number}", last_error=f"TimeoutError: no answer from 10.0.0.{number}")
+    other = bury(plain, "t-9", last_error="ValueError: no such field")
+    letters = (await bus.dead_letters()).items
+    for key, count in ((DEFAULT_KEY, 3), ((KeyPart.REASON,), 4)):
+        causes = Causes(key)
+        causes.add(letters)
+        (cause, *_) = causes.table().causes
+        select = Selector(cause=cause.id, key="" if key == DEFAULT_KEY else ",".join(key))
+        plan = await BusActions(bus).plan(RequeueDeadLetters(select))
+        assert len(plan.items) == count
+        assert (other in {item.id for item in plan.items}) is (count == 4)
+    with pytest.raises(UsageError, match="group-by"):
+        await BusActions(bus).plan(RequeueDeadLetters(Selector(cause="x", key="colour")))

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from observatory.model.cause import DEFAULT_KEY, cause_id, key_of
+from observatory.model.cause import cause_id, key_of, read_key
 from observatory.model.clock import SystemClock
 from observatory.model.errors import UsageError
 from observatory.model.filter import Filter
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from observatory.bus import Bus
+    from observatory.model.cause import KeyPart
     from observatory.model.dead_letter import DeadLetter
     from observatory.model.filter import FieldSet
     from observatory.model.listing import PendingRow
@@ -48,7 +49,8 @@ async def letters(bus: Bus, select: Selector, *, trash: bool = False) -> tuple[l
     wanted = _compiled(select.filter, DEAD_LETTERS)
     tests: list[Callable[[DeadLetter], bool]] = [wanted.matches] if wanted is not None else []
     if select.cause:
-        tests.append(lambda letter: cause_id(DEFAULT_KEY, key_of(letter)) == select.cause)
+        key = _key(select.key)
+        tests.append(lambda letter: cause_id(key, key_of(letter, key)) == select.cause)
 
     def where(letter: DeadLetter) -> bool:
         return all(test(letter) for test in tests)
@@ -119,6 +121,13 @@ async def gathered(calls: Iterable[Any]) -> list[Any]:
     for first in range(0, len(waiting), _AT_ONCE):
         results += await asyncio.gather(*waiting[first : first + _AT_ONCE])
     return results
+
+
+def _key(text: str) -> tuple[KeyPart, ...]:
+    try:
+        return read_key(text)
+    except ValueError as error:
+        raise UsageError(f"group-by: {error}") from None
 
 
 def _require(select: Selector, nothing: str) -> None:

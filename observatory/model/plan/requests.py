@@ -23,11 +23,13 @@ class Selector:
         ids: Their ids; what an id is, the request says.
         filter: A filter over the rows of their list; with *ids*, of these only those that match.
         cause: Id of a root cause, for dead letters.
+        key: Parts of the key by which causes are told apart, between commas; the usual key if empty.
     """
 
     ids: tuple[str, ...] = ()
     filter: str = ""
     cause: str = ""
+    key: str = ""
 
     @property
     def is_empty(self) -> bool:

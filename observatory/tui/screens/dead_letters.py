@@ -240,7 +240,7 @@ class DeadLetters(ListScreen[DeadLetter]):
     def _act(self, request: type[RequeueDeadLetters | TrashLetters]) -> None:
         causes, marked, selected = self.query_one(CauseList), self.table.marks.rows, self.table.selected
         if self.focused is causes and causes.selected is not None:
-            self.act(request(Selector(cause=causes.selected.id)), then=self._changed)
+            self.act(request(Selector(cause=causes.selected.id, key=",".join(self._key))), then=self._changed)
             return
         letters = marked or ((selected,) if selected is not None else ())
         if letters:
