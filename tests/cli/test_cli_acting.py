@@ -149,6 +149,12 @@ async def test_a_typed_confirmation_is_typed(bus_cli: Cli, raw: redis.Redis) -> 
         await hands.press(f"{RIGHT}\t120\r\x1b[Z\x1b[Z\r", "say why")
         await hands.press("\t\tbroken\x1b[Z\x1b[Z\r", "120 of 120 done")
         assert (raw.xlen(DLQ), raw.xlen("cortex:tasks:trash")) == (0, 120)
+        await hands.press(":bin\r", "R restores")
+        await hands.press("R", "restore: 1 of 1 done")
+        assert (raw.xlen(DLQ), raw.xlen("cortex:tasks:trash")) == (1, 119)
+        await hands.press("T", "type purge")
+        await hands.press(f"{RIGHT}\tpurge\tgone\x1b[Z\x1b[Z\r", "purge: 1 of 1 done")
+        assert raw.xlen("cortex:tasks:trash") == 118
         terminal.type("\x11")
         await eventually(terminal.ended)
 

@@ -38,6 +38,11 @@ CHANGES: Final[tuple[Command, ...]] = (
         "trash", CHANGE, "dead-letters", writes=True, needs=Needs.SELECTION, footer=8,
     ),
     Command(
+        "dead-letters.bin", "bin", (), "Trash bin",
+        "To what was put into the trash, where R restores and T deletes for good; or back to the dead letters.",
+        "bin", CHANGE, "dead-letters",
+    ),
+    Command(
         "tasks.cancel", "cancel", ("X",), "Cancel",
         "Take the marked tasks back, or else the selected one, wherever they are.",
         "cancel", CHANGE, "cancelling", writes=True, needs=Needs.SELECTION, footer=4,

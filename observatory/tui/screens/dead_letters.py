@@ -10,7 +10,7 @@ from observatory.model.cause import DEFAULT_KEY, KEYS, Cause, Causes, KeyPart, c
 from observatory.model.dead_letter import DeadLetter
 from observatory.model.errors import ObservatoryError
 from observatory.model.listing import Ask, Page
-from observatory.model.plan import RequeueDeadLetters, Selector, TrashLetters
+from observatory.model.plan import PurgeTrash, RequeueDeadLetters, RestoreLetters, Selector, TrashLetters
 from observatory.model.text import line
 from observatory.tui.commands import bindings
 from observatory.tui.drawing import format as fmt
@@ -72,6 +72,7 @@ class DeadLetters(ListScreen[DeadLetter]):
         self._seen: object = None
         self._cause: Cause | None = None
         self._counted_ms = 0
+        self._bin = ""
         self._key: tuple[KeyPart, ...] = DEFAULT_KEY
         self.loader = self.load(Feed(self._read))
 
@@ -99,7 +100,9 @@ class DeadLetters(ListScreen[DeadLetter]):
 
     def step_out(self) -> bool:
         """Show the letters of all causes again, or leave the causes."""
-        if self._cause is not None:
+        if self._bin:
+            self.action_bin()
+        elif self._cause is not None:
             self._show_cause(None)
         elif self.has_class("-causes"):
             self.action_causes()
@@ -179,6 +182,8 @@ class DeadLetters(ListScreen[DeadLetter]):
 
     async def _read(self, ask: Ask) -> Page[DeadLetter]:
         """Read those letters that belong to the opened cause, and of them those that the filter wants."""
+        if self._bin:
+            return await self._read_bin(ask)
         if self._cause is None:
             return await self.desk.source.dead_letters(ask)
         wanted, values = ask.where, tuple(value for _, value in self._cause.key)
@@ -188,6 +193,27 @@ class DeadLetters(ListScreen[DeadLetter]):
             return key_of(letter, key) == values and (wanted is None or wanted(letter))
 
         return await self.desk.source.dead_letters(replace(ask, where=where))
+
+    async def _read_bin(self, ask: Ask) -> Page[DeadLetter]:
+        """Read what is in the trash."""
+        wanted = ask.where
+        test = None if wanted is None else lambda row: isinstance(row.item, DeadLetter) and wanted(row.item)
+        page = await self.desk.source.entries(self._bin, replace(ask, where=test))
+        items = [replace(row.item, entry_id=row.key) for row in page.items if isinstance(row.item, DeadLetter)]
+        return Page(tuple(items), page.after, page.total, page.before, page.searched)
+
+    def action_bin(self) -> None:
+        """To what was put into the trash, or back to the dead letters."""
+        head, tasks, _ = next((lane.stream for lane in self.desk.shown.lanes), "").partition(":tasks:")
+        self._bin = "" if self._bin or not tasks else f"{head}{tasks}trash"
+        self._cause = None
+        self.remove_class("-causes")
+        self._fit_causes()
+        self.table.marks.clear()
+        self.say_where("trash" if self._bin else "")
+        self.table.tell("in the trash: R restores, T deletes for good" if self._bin else "")
+        self.loader.open(Feed(self._read))
+        self.table.focus()
 
     async def _count(self) -> None:
         """Count the newest letters by cause."""
@@ -214,8 +240,8 @@ class DeadLetters(ListScreen[DeadLetter]):
         self._fit_causes()
 
     def action_requeue(self) -> None:
-        """Requeue what is meant: a cause, the marked dead letters, or the selected one."""
-        self._act(RequeueDeadLetters)
+        """Requeue what is meant: a cause, the marked dead letters, or the selected one; of the trash, restore it."""
+        self._act(RestoreLetters if self._bin else RequeueDeadLetters)
 
     def liked(self) -> DeadLetter | None:
         """The selected dead letter."""
@@ -234,12 +260,12 @@ class DeadLetters(ListScreen[DeadLetter]):
         self.post_message(self.Asked("send", "edit", replace(whole, entry_id=letter.entry_id)))
 
     def action_trash(self) -> None:
-        """Put what is meant into the trash."""
-        self._act(TrashLetters)
+        """Put what is meant into the trash; what is there already, delete for good."""
+        self._act(PurgeTrash if self._bin else TrashLetters)
 
-    def _act(self, request: type[RequeueDeadLetters | TrashLetters]) -> None:
+    def _act(self, request: type[RequeueDeadLetters | TrashLetters | RestoreLetters | PurgeTrash]) -> None:
         causes, marked, selected = self.query_one(CauseList), self.table.marks.rows, self.table.selected
-        if self.focused is causes and causes.selected is not None:
+        if self.focused is causes and causes.selected is not None and not self._bin:
             self.act(request(Selector(cause=causes.selected.id, key=",".join(self._key))), then=self._changed)
             return
         letters = marked or ((selected,) if selected is not None else ())
