@@ -11,6 +11,7 @@ from observatory.model.clock import ManualClock
 from observatory.tui.desk import AWAY_REFRESH_S
 from observatory.tui.dialogs.quiet import QuietForm
 from observatory.tui.rows.alerts import AlertTable
+from observatory.tui.rows.lanes import LaneTable
 from observatory.tui.screens.activity import Activity
 from observatory.tui.terminal.voice import notice, through_tmux
 from observatory.tui.widgets.alert_line import AlertLine
@@ -166,3 +167,15 @@ async def test_leaving_by_reflex_names_the_keys_that_leave(tmp_path: Path) -> No
         await pilot.press("enter")
         await settled(pilot)
         assert len(toasts(app)) == 1
+
+
+async def test_alerts_are_current_while_the_bus_is_silent(tmp_path: Path) -> None:
+    """With the link down every panel is marked old but the alerts, which name the lost link."""
+    rules = tuple(rule for rule in DEFAULT_RULES if rule.id == "link-lost")
+    app, _, _ = seed.make_app(seed.link_down(), folder=tmp_path, rules=rules)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        panel = app.screen.query_one(AlertTable)
+        await eventually(lambda: "the bus has not answered" in text_of(panel))
+        assert "old" not in text_of(panel).splitlines()[0]
+        assert "old" in text_of(app.screen.query_one(LaneTable)).splitlines()[0]

@@ -55,6 +55,11 @@ class AlertTable(Table[AlertRow]):
         """The alert, as JSON."""
         return json.dumps({"what": row.what, **dataclasses.asdict(row.alert)}, default=str, ensure_ascii=True)
 
+    def set_truth(self, *, known: bool, old: bool) -> None:
+        """Alerts are what the watcher knows by itself: they are true while the bus is silent, too."""
+        del old
+        super().set_truth(known=known, old=False)
+
     def show(self, snapshot: Snapshot, history: Iterable[Told]) -> None:
         """Show what stands in *snapshot*, then what happened before."""
         self.say(f"▲ {line(snapshot.alert_problems[0], 200)}" if snapshot.alert_problems else "", "warning")

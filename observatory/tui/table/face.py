@@ -152,7 +152,8 @@ class TableFace(ListPanel[RowT]):
         laid = self._layout(width)
         start = sum(cells + 1 for _, cells in laid[: self.lead])
         said = f"{MARK}{self.marked_words}" if self.marks else self.short_words()
-        builder.add(f" {said}"[: max(start - builder.width, 0)], self.ink["accent+" if self.marks else "muted"])
+        if builder.width + len(said) + 1 <= start:
+            builder.add(f" {said}", self.ink["accent+" if self.marks else "muted"])
         builder.to(start)
         return self._draw_titles(builder, laid[self.lead :], self.lead)
 
