@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-MEMORY: Final = "512MB"
+MEMORY: Final = "1GB"
 SECONDS: Final = 30.0
 MOST_ROWS: Final = 10_000
 
@@ -67,8 +67,9 @@ READY: Final = (
     Ready(
         "handover", "who published work that whom took: the graph of handovers",
         """select p.who as published_by, t.who as taken_by, count(*) as tasks
-        from (select task, any_value(who) as who from events where kind = 'published' group by task) p
-        join (select task, arg_min(who, ts) as who from events where kind = 'taken' group by task) t using (task)
+        from (select hash(task) as task, any_value(who) as who from events where kind = 'published' group by 1) p
+        join (select hash(task) as task, arg_min(who, ts) as who from events where kind = 'taken' group by 1) t
+        using (task)
         group by all order by tasks desc""",
     ),
     Ready(
