@@ -38,6 +38,7 @@ PRESETS: Final[Mapping[str, Keys]] = {
         "panel.next": ("tab", "right_square_bracket"),
         "panel.previous": ("shift+tab", "left_square_bracket"),
         "panel.maximise": ("plus", "m"),
+        "jobs.faster": ("equals_sign",),
         "list.copy": ("ctrl+o", "c"),
     },
     "vim": {

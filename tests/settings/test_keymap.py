@@ -101,14 +101,14 @@ def test_without_a_file_the_defaults_hold() -> None:
 def test_a_file_wins_over_its_preset_and_that_over_the_defaults(file: Path) -> None:
     """Each command has the keys of the nearest that names it, and says where they come from."""
     file.write_text(
-        'preset = "vim"\n[keys]\n"list.copy-json" = "f6"\napp.freeze = ["P", "f7"]\ndead-letters.requeue = []\n'
+        'preset = "vim"\n[keys]\n"list.copy-json" = "f6"\napp.freeze = ["f8", "f7"]\ndead-letters.requeue = []\n'
     )
     found = keymap()
     assert found.problems == ()
     for identity, keys, origin in (
         ("list.copy", ("y",), "preset vim"),
         ("list.copy-json", ("f6",), "file"),
-        ("app.freeze", ("P", "f7"), "file"),
+        ("app.freeze", ("f8", "f7"), "file"),
         ("dead-letters.requeue", (), "file"),
         ("task.send", ("s",), "default"),
     ):

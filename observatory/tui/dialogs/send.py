@@ -60,30 +60,28 @@ class SendForm(ModalScreen[Report | None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the form."""
+        began, locked = self._began, self._letter is not None
+        kind, to = began.get("type", ""), began.get("to", "")
+        priorities = [(priority, f"lane-{priority}") for priority in Priority]
         queues, types = suggestions(self._desk.shown)
         with Vertical(id="form"):
             yield Label("Edit and resend" if self._letter else "Send a task", id="form-title")
             with VerticalScroll(id="fields", can_focus=False):
-                yield from _row("type", "what kind of work", Input(id="type", suggester=_suggest(types), compact=True))
-                yield from _row("to", _hint(queues), Input(id="to", suggester=_suggest(queues), compact=True))
+                yield from _row(
+                    "type", "what kind of work", Input(kind, id="type", suggester=_suggest(types), compact=True)
+                )
+                yield from _row("to", _hint(queues), Input(to, id="to", suggester=_suggest(queues), compact=True))
                 yield Label("priority", classes="name")
-                yield Choice([(priority, f"lane-{priority}") for priority in Priority], Priority.NORMAL, id="priority")
+                yield Choice(priorities, began.get("priority", Priority.NORMAL), id="priority")
                 yield Label("payload", classes="name")
-                yield TextArea(id="payload", soft_wrap=True, compact=True)
-                yield from _row("ttl", "1h; or 30s, 5m, 1h30m, 2d", Input(id="ttl", compact=True))
-                yield from _row("delay", "none; or 30s, 5m …", Input(id="delay", compact=True))
+                yield TextArea(began.get("payload", ""), id="payload", soft_wrap=True, compact=True)
+                yield from _row("ttl", "1h; or 30s, 5m, 1h30m, 2d", Input(id="ttl", compact=True, disabled=locked))
+                yield from _row("delay", "none; or 30s, 5m …", Input(id="delay", compact=True, disabled=locked))
             yield Preview(id="preview")
         yield FooterLine()
 
     def on_mount(self) -> None:
-        """Begin with what it is like, and show the entry."""
-        began = self._began
-        for name in ("type", "to"):
-            self.query_one(f"#{name}", Input).value = began.get(name, "")
-        self.query_one(TextArea).text = began.get("payload", "")
-        self.query_one(Choice).value = began.get("priority", Priority.NORMAL)
-        for locked in ("ttl", "delay") if self._letter else ():
-            self.query_one(f"#{locked}", Input).disabled = True
+        """Show the entry that it begins with."""
         self._refresh_preview()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
