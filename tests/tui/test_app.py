@@ -104,7 +104,7 @@ async def test_trouble_stands_first_among_the_agents(tmp_path: Path) -> None:
         grid = app.screen.query_one(AgentGrid)
         assert [agent.name for agent in grid.rows[:4]] == ["red", "finch", "dove", "sable"]
         assert "✖ red" in text_of(grid)
-        assert "dead 2m23s" in text_of(grid)
+        assert "dead 2m20s" in text_of(grid)
 
 
 async def test_nothing_repaints_when_nothing_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

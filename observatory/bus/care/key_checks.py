@@ -32,7 +32,7 @@ _TYPES: Final = (
     (r"tasks:(dlq|trash)|heartbeats|audit|events:.+|messages:.+|reply:.+|journal:[^:]+(:aside)?", "stream"),
     (r"tasks:(delayed|turns)|agents:seen|order:.+|sleepers:.+|jobs", "zset"),
     (
-        r"tasks:(delayed:bodies|paused|kept|parked)|retention|agents|sides|cursors|durable|(dedupe|density|keyframes|task):.+",
+        r"tasks:(delayed:bodies|paused|closed|kept|parked)|retention|agents|sides|cursors|durable|(dedupe|density|keyframes|task):.+",
         "hash",
     ),
     (r"journal:[^:]+:(state|echoes)|job:.+|gateway:keys|history(:recorder)?|bookmarks|notes", "hash"),

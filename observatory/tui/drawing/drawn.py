@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 from textual.geometry import Region
@@ -27,6 +27,9 @@ class Drawn(Widget):
     DEFAULT_CSS = """
     Drawn { height: 1; width: 1fr; }
     """
+
+    repaints: ClassVar[int] = 0
+    """How often a widget of this kind asked to be repainted; what it says is only whether one did."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id, classes=classes)
@@ -62,6 +65,11 @@ class Drawn(Widget):
         """Forget the style below every line when the style sheet changes it."""
         self._base = None
         super().notify_style_update()
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """Ask to be repainted, and let whoever spreads repaints know."""
+        Drawn.repaints += 1
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def repaint_lines(self, *lines: int) -> None:
         """Repaint the given lines of the content area and nothing else."""

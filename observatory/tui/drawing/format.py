@@ -15,6 +15,9 @@ UNKNOWN = "?"
 NONE = "\N{EN DASH}"
 """Stands where there is nothing to measure: no oldest entry, no time to drain."""
 
+_CALM_S = 120
+"""Age in seconds from which its seconds go by tens."""
+
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -55,12 +58,15 @@ def rate(value: float | None) -> str:
 
 
 def age(seconds: float | None, *, absent: str = NONE) -> str:
-    """Return a duration in at most two units; *absent* for None."""
+    """Return a duration in at most two units; *absent* for None.
+
+    From two minutes on seconds go by tens: nobody acts on one of them, and what stands still need not be painted.
+    """
     if seconds is None or not math.isfinite(seconds):
         return absent if seconds is None else UNKNOWN
     if seconds < 60:
         return f"{int(seconds)}s" if seconds >= 1 else "<1s"
-    whole = int(seconds)
+    whole = int(seconds) if seconds < _CALM_S else int(seconds) // 10 * 10
     for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
         if whole >= size:
             big, rest = divmod(whole, size)

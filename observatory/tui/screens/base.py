@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -137,11 +139,7 @@ class DataScreen(Acting):
         for drawn in self.query(Drawn):
             if not isinstance(drawn, _FRAME):
                 drawn.set_truth(known=known, old=old)
-        for index, step in enumerate(self.steps(snapshot)):
-            if index and self.desk.stagger_s and not at_once:
-                self.set_timer(index * self.desk.stagger_s, self._late_step(step, self._generation))
-            else:
-                step.paint()
+        self._take_steps(deque(self.steps(snapshot)), self._generation, 0.0 if at_once else self.desk.stagger_s)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey what may not run now: read-only, replay, a lost link, nothing selected."""
@@ -332,12 +330,16 @@ class DataScreen(Acting):
             description=name,
         )
 
-    def _late_step(self, step: Step, generation: int) -> Callable[[], None]:
-        def paint() -> None:
-            if generation == self._generation and self.is_attached:
-                step.paint()
-
-        return paint
+    def _take_steps(self, steps: deque[Step], generation: int, stagger_s: float) -> None:
+        """Take steps up to one that has something to repaint; the others come a moment after that."""
+        if generation != self._generation or not self.is_attached:
+            return
+        while steps:
+            before = Drawn.repaints
+            steps.popleft().paint()
+            if steps and stagger_s and Drawn.repaints != before:
+                self.set_timer(stagger_s, partial(self._take_steps, steps, generation, stagger_s))
+                return
 
 
 class TooSmall(Drawn):

@@ -74,6 +74,7 @@ class DeadLetters(ListScreen[DeadLetter]):
         self._counted_ms = 0
         self._bin = ""
         self._key: tuple[KeyPart, ...] = DEFAULT_KEY
+        self.query_one(CauseList).say("counting …")
         self.loader = self.load(Feed(self._read))
 
     def traced(self) -> str:

@@ -70,8 +70,9 @@ class Plot(Drawn):
         # One NaN is not equal to another unless it is the same object, and a gap that stays is no change.
         series = tuple(item._replace(values=tuple(map(_same_nan, item.values))) for item in series)
         if series != self._series:
-            self._series = series
-            self.repaint_lines(0)
+            before, self._series = self._series, series
+            if [(item.name, item.now) for item in before] != [(item.name, item.now) for item in series]:
+                self.repaint_lines(0)
 
     def draw(self) -> None:
         """Bring the chart up to the data, at most once a second, and only if the data changed."""
@@ -112,7 +113,7 @@ class Plot(Drawn):
             self._drawn_at = self._clock.monotonic()
         before, after = self._chart, self._drawn(*self._room())
         changed = [y for y, (old, new) in enumerate(zip_longest(before, after), 1) if old != new]
-        self.repaint_lines(0, *changed)
+        self.repaint_lines(*([0, *changed] if changed else []))
 
     def _newest_values(self) -> tuple[tuple[float, ...], ...]:
         """Return what there is to draw; a series without any value is none, however long nothing was known."""
